@@ -1,0 +1,101 @@
+"""Progress on anything over two seconds, with time left: a bar on a terminal or in a notebook, else plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+__all__ = ["Progress"]
+
+_PATIENCE_S = 2.0  # shorter work stays silent
+_EVERY_S = 10.0  # between two plain lines
+_REDRAW_S = 0.1
+_KNOWN = 0.02  # share done from which on the time left is worth saying: the first day may train for long
+
+
+class Progress:
+    """Counts finished steps of a long job and shows them; use as a context manager.
+
+    Parameters
+    ----------
+    title : str
+        What is being done.
+    total : int
+        Number of steps.
+    unit : str
+        What one step is called, in the plural.
+    show : bool
+        False keeps silent.
+    """
+
+    def __init__(self, title: str, total: int, unit: str = "days", show: bool = True) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.done = 0
+        self._show = show
+        self._started = self._drawn = time.monotonic()
+        self._bar: Any = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update(0, completed=self.done)
+            self._bar.stop()
+
+    def advance(self, steps: int = 1) -> None:
+        """Count `steps` more as done, and draw when it is time to."""
+        self.done += steps
+        now = time.monotonic()
+        if not self._show or now - self._started < _PATIENCE_S or now - self._drawn < _REDRAW_S:
+            return
+        if self._bar is None and _is_live():
+            self._bar = _bar(self.title, self.total, self.unit)
+        if self._bar is not None:
+            self._bar.update(0, completed=self.done)
+            self._drawn = now
+        elif now - self._drawn >= _EVERY_S:
+            self._print(now)
+
+    def _print(self, now: float) -> None:
+        share = self.done / max(1, self.total)
+        text = f"{self.title}: {self.done} of {self.total} {self.unit}, {100 * share:.0f} %"
+        if share >= _KNOWN:
+            text += f", {_clock((now - self._started) * (1 - share) / share)} left"
+        print(text, file=sys.stderr, flush=True)
+        self._drawn = now
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def _is_live() -> bool:
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+def _bar(title: str, total: int, unit: str) -> Any:
+    """Start a rich bar on stderr; rich is imported here because short jobs never need it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    bar = RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    bar.start()
+    bar.add_task(title, total=total)
+    return bar

@@ -1,0 +1,94 @@
+"""Dates in, blocks out: when to retrain, and which days each model predicts. Periods are calendar days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .errors import DataError
+
+__all__ = ["as_time", "blocks", "due", "first_day", "period"]
+
+_DAY = np.timedelta64(1, "D")
+
+
+def as_time(value: Any, what: str = "date") -> np.datetime64:
+    """Return any date that pandas understands as ``datetime64[ns]``.
+
+    Raises
+    ------
+    DataError
+        When it is not a date; the message names it.
+    """
+    try:
+        stamp = pd.Timestamp(value)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{what} {value!r} is not a date; write it as YYYY-MM-DD") from error
+    if pd.isna(stamp):
+        raise DataError(f"{what} {value!r} is not a date; write it as YYYY-MM-DD")
+    return np.datetime64(stamp.tz_localize(None).as_unit("ns").to_datetime64())
+
+
+def due(t: np.datetime64, trained_at: np.datetime64 | None, interval: int) -> bool:
+    """Return whether a model trained at `trained_at` is to be trained anew at `t`: `interval` calendar days later."""
+    return trained_at is None or bool(t >= trained_at + interval * _DAY)
+
+
+def blocks(times: np.ndarray, interval: int) -> Iterator[np.ndarray]:
+    """Yield the days each model predicts: a block starts at its retrain day and spans `interval` calendar days."""
+    first = 0
+    while first < len(times):
+        last = int(times.searchsorted(times[first] + interval * _DAY, "left"))
+        yield times[first:last]
+        first = last
+
+
+def period(times: np.ndarray, start: Any, end: Any, test_period: int, history: int) -> np.ndarray:
+    """Return the days to predict.
+
+    Parameters
+    ----------
+    times : np.ndarray
+        The data's calendar, ``datetime64[ns]``, ascending.
+    start, end : date-like or None
+        First and last day; both ends count. Without `start` the last `test_period` calendar days are taken, but none
+        before the data can fill a window of `history` calendar days.
+    test_period, history : int
+        Calendar days.
+
+    Returns
+    -------
+    np.ndarray
+        Days of `times`, at least one.
+
+    Raises
+    ------
+    DataError
+        When no day of the data is left.
+    """
+    last = times[-1] if end is None else min(as_time(end, "end date"), times[-1])
+    if start is None:
+        first = max(last - (test_period - 1) * _DAY, first_day(times, history))
+    else:
+        first = as_time(start, "start date")
+        if first > times[-1]:
+            raise DataError(f"start date {_iso(first)} is after the data, which end {_iso(times[-1])}")
+    chosen = times[(times >= first) & (times <= last)]
+    if len(chosen) == 0:
+        raise DataError(
+            f"no day to predict from {_iso(first)} to {_iso(last)}: the data run {_iso(times[0])} to {_iso(times[-1])}"
+        )
+    return chosen
+
+
+def first_day(times: np.ndarray, history: int) -> np.datetime64:
+    """Return the first day with `history` calendar days of data behind it (the first of all when there is none)."""
+    full = times >= times[0] + history * _DAY
+    return np.datetime64(times[int(np.argmax(full))] if full.any() else times[0])
+
+
+def _iso(t: np.datetime64) -> str:
+    return str(t.astype("datetime64[D]"))
