@@ -1,0 +1,259 @@
+"""Leave positions by rule: take profit, stop loss, longest holding time.
+
+Every function looks at the last row and returns a mask over assets to multiply the last row of weights with: 1 keeps a
+position, 0 leaves it. What must survive the night is in `state`, a dict that the functions update.
+
+Opening prices are those of the row on which a position was decided, one row before the open at which it is filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from . import weights as algebra
+from .errors import DataError, WeightsError
+
+__all__ = [
+    "max_hold_long",
+    "max_hold_short",
+    "stop_loss_long_atr",
+    "stop_loss_long_percentage",
+    "stop_loss_short_atr",
+    "stop_loss_short_percentage",
+    "take_profit_long_atr",
+    "take_profit_long_percentage",
+    "take_profit_short_atr",
+    "take_profit_short_percentage",
+    "update_open_price",
+]
+
+State = MutableMapping[str, Any]
+
+
+def _last_two(weights: Any) -> tuple[pd.Index, np.ndarray, np.ndarray]:
+    """Return assets, yesterday's and today's weights (asset,), NaN as 0; yesterday's are 0 on the first day."""
+    book = algebra.check_dims(weights)
+    if "time" not in book.dims or not book.sizes["time"]:
+        raise WeightsError(f"weights must have dims (time, asset) and a row, got {dict(book.sizes)}; pass the history")
+    rows = np.asarray(book.transpose("time", "asset").values[-2:], dtype=np.float64)
+    rows = np.where(np.isnan(rows), 0.0, rows)
+    before = rows[0] if len(rows) == 2 else np.zeros_like(rows[0])
+    return book.get_index("asset"), before, rows[-1]
+
+
+def _over(assets: pd.Index, values: xr.DataArray, missing: float = np.nan) -> np.ndarray:
+    """Return values (asset,) as numbers over `assets`, by label; `missing` for those they lack."""
+    place = values.get_index("asset").get_indexer(assets)
+    found = np.asarray(values.values, dtype=np.float64)
+    return np.where(place >= 0, found[place], missing) if len(found) else np.full(len(assets), missing)
+
+
+def _price(data: xr.DataArray, field: str, assets: pd.Index) -> np.ndarray:
+    """Return the last row of a field for these assets, NaN for those the cube lacks."""
+    if field not in data.get_index("field"):
+        raise DataError(f"data lack field {field!r}")
+    return _over(assets, data.isel(field=data.get_index("field").get_loc(field), time=-1))
+
+
+def _remembered(state: State, key: str, assets: pd.Index, missing: float) -> np.ndarray:
+    """Return what the state holds under `key` for these assets; `missing` for those it does not know."""
+    known = state.get(key)
+    return np.full(len(assets), missing) if known is None else _over(assets, known, missing)
+
+
+def _array(values: np.ndarray, assets: pd.Index) -> xr.DataArray:
+    return xr.DataArray(values, dims=("asset",), coords={"asset": assets})
+
+
+def update_open_price(data: xr.DataArray, weights: Any, state: State) -> xr.DataArray:
+    """Remember at which price each position was opened.
+
+    Parameters
+    ----------
+    data : xr.DataArray
+        Cube ``(field, time, asset)`` up to today, with the field open.
+    weights : xr.DataArray or Result
+        Dims ``(time, asset)``; the last two rows are read.
+    state : dict
+        ``state["open_price"]`` is replaced: NaN without a position, today's open for a new or turned one, else as it
+        was.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims ``(asset,)``: the new ``state["open_price"]``.
+
+    Raises
+    ------
+    WeightsError, DataError
+        Weights without time or rows; data without the field.
+    """
+    assets, before, today = _last_two(weights)
+    kept = _remembered(state, "open_price", assets, np.nan)
+    price = np.where(today * before <= 0, _price(data, "open", assets), kept)
+    state["open_price"] = _array(np.where(today != 0, price, np.nan), assets)
+    return state["open_price"]
+
+
+def _keep(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, distance: xr.DataArray, side: int, rising: bool
+) -> xr.DataArray:
+    """Return 0 for positions on `side` whose close is not within `distance` of their opening price, else 1.
+
+    Without a close, or a distance, it is not known to be within: the position is left.
+    """
+    assets, _, today = _last_two(weights)
+    opened, close = _over(assets, open_price), _price(data, "close", assets)
+    limit = opened + _over(assets, distance) * (1 if rising else -1)
+    inside = close < limit if rising else close > limit
+    return _array(np.where((today * side > 0) & ~np.isnan(opened) & ~inside, 0.0, 1.0), assets)
+
+
+def take_profit_long_atr(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
+) -> xr.DataArray:
+    """Leave long positions whose close has risen by `atr_amount` average true ranges: a profit.
+
+    Parameters
+    ----------
+    data : xr.DataArray
+        Cube ``(field, time, asset)`` up to today, with the field close.
+    weights : xr.DataArray or Result
+        Dims ``(time, asset)``; the last row is judged.
+    open_price : xr.DataArray
+        Dims ``(asset,)``, from `update_open_price`.
+    last_atr : xr.DataArray
+        Dims ``(asset,)``, today's average true range.
+    atr_amount : float
+        How many of them.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims ``(asset,)``: 0 leaves, 1 keeps. Positions on the other side, and those whose opening price is unknown,
+        are kept; those without a close are left.
+    """
+    return _keep(data, weights, open_price, last_atr * atr_amount, side=1, rising=True)
+
+
+def take_profit_long_percentage(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float
+) -> xr.DataArray:
+    """Leave long positions whose close has risen by `percent`: a profit.
+
+    Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
+    """
+    return _keep(data, weights, open_price, open_price * percent / 100, side=1, rising=True)
+
+
+def take_profit_short_atr(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
+) -> xr.DataArray:
+    """Leave short positions whose close has fallen by `atr_amount` average true ranges: a profit.
+
+    Arguments and result are those of `take_profit_long_atr`.
+    """
+    return _keep(data, weights, open_price, last_atr * atr_amount, side=-1, rising=False)
+
+
+def take_profit_short_percentage(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float
+) -> xr.DataArray:
+    """Leave short positions whose close has fallen by `percent`: a profit.
+
+    Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
+    """
+    return _keep(data, weights, open_price, open_price * percent / 100, side=-1, rising=False)
+
+
+def stop_loss_long_atr(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
+) -> xr.DataArray:
+    """Leave long positions whose close has fallen by `atr_amount` average true ranges: a loss.
+
+    Arguments and result are those of `take_profit_long_atr`.
+    """
+    return _keep(data, weights, open_price, last_atr * atr_amount, side=1, rising=False)
+
+
+def stop_loss_long_percentage(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float
+) -> xr.DataArray:
+    """Leave long positions whose close has fallen by `percent`: a loss.
+
+    Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
+    """
+    return _keep(data, weights, open_price, open_price * percent / 100, side=1, rising=False)
+
+
+def stop_loss_short_atr(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
+) -> xr.DataArray:
+    """Leave short positions whose close has risen by `atr_amount` average true ranges: a loss.
+
+    Arguments and result are those of `take_profit_long_atr`.
+    """
+    return _keep(data, weights, open_price, last_atr * atr_amount, side=-1, rising=True)
+
+
+def stop_loss_short_percentage(
+    data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float
+) -> xr.DataArray:
+    """Leave short positions whose close has risen by `percent`: a loss.
+
+    Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
+    """
+    return _keep(data, weights, open_price, open_price * percent / 100, side=-1, rising=True)
+
+
+def _max_hold(weights: Any, state: State, max_period: int, side: int) -> xr.DataArray:
+    """Count the days of positions on `side` in ``state["holding_time"]``, and return 0 where the count is reached.
+
+    A position that turns starts at 1 whichever its side is; on the other side the count then stands still.
+    """
+    if max_period < 1:
+        raise WeightsError(f"max_period must be at least 1 day, got {max_period}")
+    assets, before, today = _last_two(weights)
+    held = _remembered(state, "holding_time", assets, 0.0)
+    mine = today * side > 0
+    count = np.where(held >= max_period, 0.0, held + mine)
+    count = np.where(today * before < 0, 1.0, count)
+    count = np.where(today != 0, count, 0.0)
+    state["holding_time"] = _array(count, assets)
+    return _array(np.where(mine & (count >= max_period), 0.0, 1.0), assets)
+
+
+def max_hold_long(weights: Any, state: State, max_period: int) -> xr.DataArray:
+    """Leave long positions on the day they are held for `max_period` days.
+
+    Parameters
+    ----------
+    weights : xr.DataArray or Result
+        Dims ``(time, asset)``; the last two rows are read.
+    state : dict
+        ``state["holding_time"]``, days per asset, is replaced: one more for a long position, 1 for one that turned, 0
+        without a position.
+    max_period : int
+        Days, at least 1; a position that is kept all the same starts again, at 0 the next day.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims ``(asset,)``: 0 leaves, 1 keeps.
+
+    Raises
+    ------
+    WeightsError
+        Weights without time or rows, or a period below 1.
+    """
+    return _max_hold(weights, state, max_period, side=1)
+
+
+def max_hold_short(weights: Any, state: State, max_period: int) -> xr.DataArray:
+    """Leave short positions on the day they are held for `max_period` days. Arguments as for `max_hold_long`."""
+    return _max_hold(weights, state, max_period, side=-1)

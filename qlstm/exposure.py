@@ -1,0 +1,105 @@
+"""Keep single positions small: cut them, drop the days that hold them, or mix in a second book."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from . import weights as algebra
+from .errors import WeightsError
+from .weights import calc_exposure
+
+__all__ = ["cut_big_positions", "drop_bad_days", "mix_weights"]
+
+_LIMIT = 0.049
+"""Just below the 5 % at which the stocks contests begin to count."""
+
+
+def _checked(weights: Any, max_weight: float) -> xr.DataArray:
+    if not max_weight > 0:
+        raise WeightsError(f"max_weight must be above 0, got {max_weight}")
+    return algebra.check_dims(weights)
+
+
+def cut_big_positions(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
+    """Return weights between -max_weight and max_weight; what is cut off becomes cash.
+
+    Parameters
+    ----------
+    weights : xr.DataArray or Result
+        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN.
+    max_weight : float
+        Largest share of capital in one asset.
+
+    Returns
+    -------
+    xr.DataArray
+        The same labels; rows are not normalised again.
+
+    Raises
+    ------
+    WeightsError
+        Not weights, or a limit that is not above 0.
+    """
+    return _checked(weights, max_weight).clip(-max_weight, max_weight)
+
+
+def drop_bad_days(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
+    """Return weights without the days on which one asset makes up `max_weight` of the book or more: all 0 there.
+
+    Parameters
+    ----------
+    weights : xr.DataArray or Result
+        Dims ``(time, asset)`` or ``(asset,)``.
+    max_weight : float
+        Largest share of the sum of absolute weights in one asset.
+
+    Returns
+    -------
+    xr.DataArray
+        The same labels.
+
+    Raises
+    ------
+    WeightsError
+        Not weights, or a limit that is not above 0.
+    """
+    book = _checked(weights, max_weight)
+    return book.where(calc_exposure(book).max("asset") < max_weight, 0.0)
+
+
+def mix_weights(primary: Any, secondary: Any, max_weight: float = _LIMIT) -> xr.DataArray:
+    """Add enough of a second book that no asset makes up more than `max_weight`: just enough where both hold it most.
+
+    Parameters
+    ----------
+    primary, secondary : xr.DataArray or Result
+        Dims ``(time, asset)``; labels that one of them lacks count as 0 there.
+    max_weight : float
+        Largest share of the sum of absolute weights in one asset.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims ``(time, asset)`` over the union of labels, rows using at most the whole capital. Nothing is added where
+        both books are above the limit, or both below. (Where only the second is above it, it is added too: that is
+        what the formula of the established toolbox does, and users' numbers rest on it.)
+
+    Raises
+    ------
+    WeightsError
+        Not weights, or a limit that is not above 0.
+    """
+    first, second = xr.align(
+        _checked(primary, max_weight), _checked(secondary, max_weight), join="outer", fill_value=0.0
+    )
+    first, second = first.fillna(0.0), second.fillna(0.0)
+    gross_first, gross_second = algebra.gross(first), algebra.gross(second)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = calc_exposure(first).max("asset") - max_weight
+        room = max_weight - calc_exposure(second).max("asset")
+        factor = gross_first * excess / (gross_second * room)
+    mixed = first + second * factor.where(factor > 0, 0.0)
+    return mixed / algebra.gross(mixed).clip(min=1.0)
