@@ -1,0 +1,258 @@
+"""A strategy: two pure functions and a few periods; what crosses from day to day; loading one from its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import sys
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import contests
+from .errors import StrategyError
+
+__all__ = ["Memory", "Strategy", "load_strategy"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Everything that crosses from one day to the next.
+
+    Parameters
+    ----------
+    trained_at : np.datetime64 or None
+        The day the models were trained, ``datetime64[ns]``; None when there are none yet.
+    models : object
+        What train returned.
+    state : object
+        What the last predict returned beside its weights.
+    """
+
+    trained_at: np.datetime64 | None = None
+    models: Any = None
+    state: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """Two pure functions over a cube and the rules they run by. Periods are calendar days.
+
+    Parameters
+    ----------
+    predict : callable
+        With `train`: ``predict(models, data)`` or ``predict(models, data, state)``; without: ``predict(data)`` or
+        ``predict(data, state)``. The data end today. A stateless function returns weights, a stateful one
+        ``(weights, state)``; state is None on the first day.
+    train : callable, optional
+        ``train(data) -> models``; the data end at the training day.
+    contest : str or Contest
+        The competition whose rules apply.
+    name : str, optional
+        Defaults to the stem of the file the strategy is loaded from, else to the name of `predict`.
+    train_period, lookback_period : int
+        Calendar days of data that train and predict see.
+    retrain_interval : int
+        Calendar days from one training to the next.
+    retrain_interval_after_submit : int, optional
+        The same for the daily single pass, where it differs.
+    predict_each_day : bool
+        False hands predict all days of a retrain interval at once, as in the established toolbox's batch mode.
+    seed : int
+        Seeds the generators of random, numpy and torch before every call, together with the day.
+    features : callable, optional
+        ``features(cube) -> extra fields``, pure and causal: computed once over the whole history instead of per window.
+    dump, load : callable, optional
+        Models of other libraries to plain values and arrays, and back; needed to keep them in a state file.
+
+    Raises
+    ------
+    StrategyError
+        When a function takes the wrong arguments or a period is not a positive whole number.
+    ContestError
+        When the contest is unknown.
+    """
+
+    predict: Callable[..., Any]
+    train: Callable[[Any], Any] | None = None
+    contest: str | contests.Contest = "stocks_nasdaq100"
+    name: str | None = None
+    train_period: int = 4 * 365
+    lookback_period: int = 365
+    retrain_interval: int = 365
+    retrain_interval_after_submit: int | None = None
+    predict_each_day: bool = True
+    seed: int = 42
+    features: Callable[[Any], Any] | None = None
+    dump: Callable[[Any], Any] | None = None
+    load: Callable[[Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "contest", contests.get(self.contest))
+        if self.name is None:
+            object.__setattr__(self, "name", getattr(self.predict, "__name__", "strategy"))
+        for period in ("train_period", "lookback_period", "retrain_interval", "retrain_interval_after_submit"):
+            days = getattr(self, period)
+            if not (days is None and period.endswith("submit")) and not _is_positive(days):
+                raise StrategyError(f"{self.where}: {period} must be a positive whole number of days, got {days!r}")
+        if self.train is not None:
+            _check_arguments(self, "train", self.train, ("data",))
+        _check_arguments(self, "predict", self.predict, self.predict_arguments[:-1])
+        for role, argument in (("features", "cube"), ("dump", "models"), ("load", "plain")):
+            if getattr(self, role) is not None:
+                _check_arguments(self, role, getattr(self, role), (argument,))
+
+    @property
+    def rules(self) -> contests.Contest:
+        """The contest's record."""
+        return contests.get(self.contest)
+
+    @property
+    def namespace(self) -> Mapping[str, Any]:
+        """The globals of the file that `predict` was written in."""
+        return getattr(inspect.unwrap(self.predict), "__globals__", {})
+
+    @cached_property
+    def where(self) -> str:
+        """How messages call it: name and file."""
+        file = self.namespace.get("__file__")
+        return f"strategy {self.name} ({_shorten(file)})" if file else f"strategy {self.name}"
+
+    @property
+    def code_hash(self) -> str:
+        """SHA-256 of the file the strategy was written in, or of its functions' byte code where there is none."""
+        digest = hashlib.sha256()
+        file = self.namespace.get("__file__")
+        if file and Path(file).is_file():
+            digest.update(Path(file).read_bytes())
+        else:
+            for function in (self.train, self.predict, self.features):
+                code = getattr(function, "__code__", None)
+                digest.update(code.co_code + repr(code.co_names).encode() if code else b"-")
+        return digest.hexdigest()
+
+    @cached_property
+    def predict_arguments(self) -> tuple[str, ...]:
+        """The arguments `predict` may take; the last one, state, is optional."""
+        return ("data", "state") if self.train is None else ("models", "data", "state")
+
+    @cached_property
+    def is_stateful(self) -> bool:
+        """Whether `predict` takes the state, and so returns ``(weights, state)``."""
+        place = len(self.predict_arguments) - 1
+        arguments = _positional(self.predict)
+        if len(arguments) <= place:
+            return False
+        # An optional extra argument that is not called state is the user's own setting.
+        return bool(arguments[place].default is inspect.Parameter.empty or arguments[place].name == "state")
+
+
+def _is_positive(days: object) -> bool:
+    return isinstance(days, (int, np.integer)) and not isinstance(days, bool) and bool(days > 0)
+
+
+def _shorten(file: str) -> str:
+    """Return a path relative to the working directory when it lies below it."""
+    try:
+        return str(Path(file).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return file
+
+
+def _positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+
+
+def _check_arguments(strategy: Strategy, role: str, function: object, wanted: tuple[str, ...]) -> None:
+    """Check a user's function when it is registered, not in the middle of a long run."""
+    if not callable(function):
+        raise StrategyError(f"{strategy.where}: {role} must be a function, got {type(function).__name__}")
+    try:
+        arguments = _positional(function)
+        variadic = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):  # a builtin without a signature: the first call will tell
+        return
+    required = [p.name for p in arguments if p.default is inspect.Parameter.empty]
+    most = len(wanted) + (role == "predict")
+    if len(required) <= most and (variadic or len(arguments) >= len(wanted)):
+        return
+    form = f"{role}({', '.join(wanted)})"
+    if role == "predict":
+        form += f" or {role}({', '.join([*wanted, 'state'])})"
+    raise StrategyError(
+        f"{strategy.where}: {role}({', '.join(p.name for p in arguments)}) takes the wrong arguments; write {form}"
+    )
+
+
+def load_strategy(path: str | Path) -> Strategy:
+    """Load the one strategy that a file defines at module level.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Python file. Its folder is appended to the import path, so that it can import modules beside it.
+
+    Returns
+    -------
+    Strategy
+        Named after the file unless it names itself.
+
+    Raises
+    ------
+    StrategyError
+        When the file does not exist, does not compile, fails while it runs, or defines no strategy or more than one.
+    """
+    file = Path(path)
+    module = _run(file)
+    found = {id(value): (name, value) for name, value in vars(module).items() if isinstance(value, Strategy)}
+    if not found:
+        raise StrategyError(
+            f"{file} defines no strategy; add a line: strategy = qlstm.Strategy(train=..., predict=...)"
+        )
+    if len(found) > 1:
+        raise StrategyError(
+            f"{file} defines {len(found)} strategies ({', '.join(n for n, _ in found.values())}); keep one"
+        )
+    ((_, strategy),) = found.values()
+    named = strategy.name != getattr(strategy.predict, "__name__", "strategy")
+    return strategy if named else dataclasses.replace(strategy, name=file.stem)
+
+
+def _run(file: Path) -> types.ModuleType:
+    """Execute a strategy file as a module of its own."""
+    try:
+        code = compile(file.read_bytes(), str(file), "exec")
+    except OSError as error:
+        raise StrategyError(f"cannot read strategy file {file}: {error.strerror or error}") from error
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise StrategyError(f"{file}{f', line {line}' if line else ''}: {getattr(error, 'msg', error)}") from error
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that a strategy file never shadows an installed package
+    module = types.ModuleType(f"qlstm_strategy_{file.stem}")
+    module.__file__ = str(file.resolve())
+    sys.modules[module.__name__] = module  # classes of the file can then be found by name
+    try:
+        exec(code, module.__dict__)
+    except Exception as error:  # the user's code may raise anything
+        raise StrategyError(f"{file}{_line_in(error, file)}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _line_in(error: BaseException, file: Path) -> str:
+    """Return the last line of `file` on the error's traceback, as text."""
+    line = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f", line {line}" if line else ""
