@@ -1,0 +1,104 @@
+"""What a backtest leaves on the disk: weights, contest file, statistics, state, report and manifest, all or none."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from . import files, output, report
+from .backtester import Result
+from .errors import OutputError, StateError
+from .state import codec
+
+__all__ = ["FILES", "save"]
+
+FILES = ("weights.nc", "fractions.nc.gz", "stats.csv", "state.out.pickle.gz", "report.html", "manifest.json")
+_PACKAGES = ("numpy", "pandas", "xarray", "numba", "torch", "scipy", "netCDF4")
+
+
+def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str) -> list[Path]:
+    """Write the files of a backtest into `folder` and return their paths.
+
+    Each file is complete under a temporary name before the first one gets its final name. A file that cannot be made
+    (the report without plotly, the state of models that are not plain values) is left out, and the notes say so.
+
+    Parameters
+    ----------
+    result : Result
+        From a backtest with statistics.
+    folder : str or Path
+        Made if needed; older files of the same names are replaced.
+    data : xr.DataArray
+        The cube that was run on; hashed for the manifest.
+    data_name : str
+        How the user named it.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written.
+    """
+    folder = Path(folder)
+    contents: dict[str, bytes] = {}
+    fractions = output.to_bytes(result.weights)
+    contents["weights.nc"] = gzip.decompress(fractions)
+    contents["fractions.nc.gz"] = fractions
+    if result.stats is not None:
+        contents["stats.csv"] = result.stats.to_pandas().to_csv().encode()
+    try:
+        as_of = result.weights["time"].values[-1]
+        contents["state.out.pickle.gz"] = codec.encode(result.memory, strategy=result.strategy, as_of=as_of)
+    except StateError as error:
+        result.notes.append(f"no state.out.pickle.gz: {error}")
+    try:
+        contents["report.html"] = report.render(result, str(data.attrs.get("note", ""))).encode()
+    except OutputError as error:
+        result.notes.append(f"no report.html: {error}")
+    contents["manifest.json"] = _manifest(result, contents, data, data_name)
+    paths = {folder / name: content for name, content in contents.items()}
+    files.write_files(paths)
+    for name in set(FILES) - set(contents):  # an older run's file would contradict the new ones
+        (folder / name).unlink(missing_ok=True)
+    return list(paths)
+
+
+def _manifest(result: Result, contents: dict[str, bytes], data: xr.DataArray, data_name: str) -> bytes:
+    """Return hashes of code, data, environment and outputs, and the seed, as JSON; equal runs give equal bytes."""
+    times = result.weights["time"].values
+    manifest = {
+        "strategy": {"name": result.strategy.name, "sha256": result.strategy.code_hash, "seed": result.strategy.seed},
+        "contest": result.contest.name,
+        "period": [str(times[0])[:10], str(times[-1])[:10]],
+        "data": {"name": data_name, "sha256": _data_hash(data), "note": data.attrs.get("note", "")},
+        "environment": {"python": platform.python_version(), "machine": platform.machine()} | _versions(),
+        "notes": result.notes,
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+    }
+    return (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _data_hash(data: xr.DataArray) -> str:
+    """Hash labels and values of a cube, whatever file or layout it came from."""
+    digest = hashlib.sha256()
+    for dim in ("field", "asset"):
+        digest.update("\n".join(map(str, data[dim].values)).encode())
+    digest.update(data["time"].values.astype("datetime64[ns]").astype("<i8").tobytes())
+    digest.update(np.ascontiguousarray(data.transpose("field", "time", "asset").values, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("qlstm", *_PACKAGES):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,202 @@
+"""One step from disk: yesterday's memory is read, today decided, weights and memory saved together. The daily run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from . import engine, files, output, schedule, state
+from .cube import Cubes, Windows, day
+from .errors import DataError, StateError
+from .progress import Progress
+from .state import codec
+from .strategy import Memory, Strategy
+from .weights import Rows
+
+__all__ = ["RunResult", "run"]
+
+_WARM_UP = np.timedelta64(60, "D")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one daily run decided.
+
+    Parameters
+    ----------
+    weights : xr.DataArray
+        Dims ``(time, asset)``, one row: cleaned by the contest's rules, what was written for the contest.
+    raw : xr.DataArray
+        The same as predicted.
+    memory : Memory
+        What was saved.
+    date : np.datetime64
+        The day decided; its open comes next.
+    folder : Path
+        Where weights and memory were saved.
+    caught_up : list of np.datetime64
+        The missing days that were run first, in order.
+    notes : list of str
+        What the contest's rules changed, and whether days are missing.
+    """
+
+    weights: xr.DataArray
+    raw: xr.DataArray
+    memory: Memory
+    date: np.datetime64
+    folder: Path
+    caught_up: list[np.datetime64] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> Any:
+        """The state after this day."""
+        return self.memory.state
+
+
+def run(
+    strategy: Strategy,
+    data: Cubes,
+    state_dir: str | Path = "state",
+    date: Any = None,
+    catch_up: bool = False,
+    window: Callable[[Any, np.datetime64, int], Any] | None = None,
+    copy_windows: bool = False,
+    progress: bool = True,
+) -> RunResult:
+    """Run a strategy for one day, with memory from the day before, and save weights and memory together.
+
+    The newest generation before `date` is the parent, so running a day again starts from the same memory and gives the
+    same bytes. Models are trained anew by `retrain_interval_after_submit` where it is set, else by `retrain_interval`,
+    counted from the day they were trained.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        What to run; its name is the name of its folder below `state_dir`.
+    data : xr.DataArray or mapping
+        The cube, or several by name, up to `date` or beyond; later rows are not looked at.
+    state_dir : str or Path
+        Holds one folder per strategy.
+    date : date-like, optional
+        The day to decide; the data's last one unless given.
+    catch_up : bool
+        Run each trading day after the newest generation first, in order.
+    window, copy_windows
+        As for `qlstm.backtest_ml`.
+    progress : bool
+        Show progress when catching up takes over two seconds.
+
+    Returns
+    -------
+    RunResult
+
+    Environment
+    -----------
+    OUTPUT_PATH receives the contest's file; IN_STATE_PATH, if set, replaces the newest generation as the parent (a
+    missing file is a first day); OUT_STATE_PATH receives a copy of the state file.
+
+    Raises
+    ------
+    DataError
+        When the data are not cubes or lack the day.
+    StrategyError
+        When train or predict fails.
+    StateError
+        When the saved state is damaged, cannot be trusted, or another process is writing. Nothing is changed then.
+    """
+    daily = replace(strategy, retrain_interval=strategy.retrain_interval_after_submit or strategy.retrain_interval)
+    windows = engine.prepare(daily, data, window, copy_windows)
+    today = _today(windows, date)
+    windows = windows.up_to(today)
+    store = state.Store(Path(state_dir) / str(strategy.name))
+    with store.lock(), engine.generators_kept():
+        memory, since, parent = _yesterday(daily, store, today)
+        missing = _between(windows.times, since, today)
+        days = [*missing, today] if catch_up else [today]
+        with Progress(f"run {strategy.name}", len(days), show=progress) as bar:
+            for t in days:
+                result = _run_day(daily, windows, store, t, memory, parent)
+                memory, parent = result.memory, t
+                bar.advance()
+    if catch_up:
+        return replace(result, caught_up=missing)
+    if missing:
+        result.notes.append(
+            f"{len(missing)} trading days since {day(since)} were not run, first {day(missing[0])}; "
+            "--catch-up runs them in order"
+        )
+    return result
+
+
+def _today(windows: Windows, date: Any) -> np.datetime64:
+    times = windows.times
+    if date is None:
+        return np.datetime64(times[-1])
+    t = schedule.as_time(date)
+    if t not in times:
+        raise DataError(f"the data have no row for {day(t)}; they run {day(times[0])} to {day(times[-1])}")
+    return t
+
+
+def _between(times: np.ndarray, since: np.datetime64 | None, today: np.datetime64) -> list[np.datetime64]:
+    """Return the trading days after the parent's and before today; none when the parent's day is not known."""
+    return [] if since is None else list(times[(times > since) & (times < today)])
+
+
+def _yesterday(
+    strategy: Strategy, store: state.Store, today: np.datetime64
+) -> tuple[Memory, np.datetime64 | None, np.datetime64 | None]:
+    """Return the memory to start from, the day it is of, and that day where it is a generation of the store."""
+    given = os.environ.get("IN_STATE_PATH")
+    if not given:
+        newest = store.newest(before=today)
+        return (Memory() if newest is None else store.read(newest, strategy)), newest, newest
+    memory = state.read(given, strategy)
+    if memory is None:
+        return Memory(), None, None
+    as_of = codec.header(Path(given).read_bytes(), given).get("as_of")
+    since = schedule.as_time(as_of) if as_of else None
+    if since is not None and since >= today:
+        raise StateError(f"{given} is of {day(since)}, not before {day(today)}; give the state of the day before")
+    if memory.trained_at is not None and memory.trained_at > today:
+        raise StateError(f"{given} holds models trained on {day(memory.trained_at)}, after {day(today)}")
+    return memory, since, None
+
+
+def _run_day(
+    strategy: Strategy,
+    windows: Windows,
+    store: state.Store,
+    t: np.datetime64,
+    memory: Memory,
+    parent: np.datetime64 | None,
+) -> RunResult:
+    """Decide day t and commit it."""
+    row, memory = engine.step(strategy, memory, windows, t)
+    rows = Rows(windows.traded.get_index("asset"), 1)
+    rows.add(t, row)
+    raw, notes = rows.weights(), rows.notes()
+    since = windows.traded.sel(time=slice(t - _WARM_UP, t)).rename(strategy.rules.name)
+    weights = output.clean(raw, since, strategy.rules.name, report=notes).rename(strategy.rules.name)
+    content = output.to_bytes(weights)
+    folder = store.commit(t, memory, content, strategy=strategy, parent=parent)
+    _hand_over(folder, content)
+    return RunResult(weights, raw, memory, t, folder, notes=notes)
+
+
+def _hand_over(folder: Path, content: bytes) -> None:
+    """Copy what the contest's server asks for to where it asks for it."""
+    copies = {}
+    if os.environ.get("OUTPUT_PATH"):
+        copies[Path(os.environ["OUTPUT_PATH"])] = content
+    if os.environ.get("OUT_STATE_PATH"):
+        copies[Path(os.environ["OUT_STATE_PATH"])] = (folder / "state.pickle.gz").read_bytes()
+    if copies:
+        files.write_files(copies)

@@ -1,0 +1,71 @@
+"""NASDAQ-100, long only: one small LSTM per calm stock scores whether the next open is higher.
+
+Idea      Among the 12 calmest liquid stocks, hold more of those whose recent trend the network has seen before a rise.
+State     The last weights; today's are averaged with them, which halves the turnover.
+Source    The LSTM-state example of the Quantiacs contest, kept as published, mistakes included (its label is known
+          before the trade it guides, its features are back-filled): a yardstick, not a recommendation.
+Backtest  qlstm backtest strategies/lstm_state.py
+Live      qlstm run strategies/lstm_state.py
+"""
+
+import xarray as xr
+
+import qlstm
+from qlstm import exposure, filter, nn, ta, weights
+
+CALM_ASSETS = 12
+VOLATILITY_WINDOW = 155  # rows, fewer when the training window is shorter
+SMOOTHING = 10  # rows of the weighted average
+SMALLEST, LARGEST = 0.005, 0.1  # share of capital in one asset
+
+
+def features(data: xr.DataArray) -> xr.DataArray:
+    """(field, time, asset) -> (time, asset): one-row change of the smoothed close, in percent."""
+    close = data.sel(field="close", drop=True).ffill("time").bfill("time")
+    trend = ta.roc(ta.lwma(close, SMOOTHING), 1)
+    return trend.ffill("time").bfill("time").fillna(1.0)
+
+
+def labels(data: xr.DataArray) -> xr.DataArray:
+    """(field, time, asset) -> (time, asset): 1 where the next open is higher, else 0."""
+    today = data.sel(field="open", drop=True)
+    return (ta.shift(today, -1) > today).astype(float)
+
+
+def calmest(data: xr.DataArray) -> xr.DataArray:
+    """Return the data of the liquid assets that moved least, as of the last row."""
+    liquid = data.sel(asset=data.sel(field="is_liquid").isel(time=-1).values > 0)
+    window = min(VOLATILITY_WINDOW, data.sizes["time"] - 1)
+    calm = filter.filter_volatility(liquid, window, CALM_ASSETS, "std", ascending=True)
+    return liquid.sel(asset=calm.isel(time=-1).values > 0)
+
+
+def train(data: xr.DataArray) -> nn.Models:
+    """Fit one network per calm stock."""
+    calm = calmest(data)
+    return nn.fit(nn.LSTM(hidden=34), features(calm), labels(calm), optimizer=nn.LBFGS(lr=0.08), seed=42)
+
+
+def predict(models: nn.Models, data: xr.DataArray, state: dict | None) -> tuple[xr.DataArray, dict]:
+    """Score the last row, average with yesterday's weights, keep small and large positions within bounds."""
+    known = data.sel(asset=list(models))
+    score = nn.predict(models, features(known).isel(time=[-1])).isel(time=-1, drop=True)
+    score = score * known.sel(field="is_liquid", drop=True).isel(time=-1, drop=True)
+    previous = xr.zeros_like(score) if state is None else state["previous_weights"]
+    score, previous = xr.align(score, previous, join="outer", fill_value=0.0)
+    new = xr.where(previous == 0, score, (score + previous) / 2)
+    new = xr.where(new < SMALLEST, 0.0, new)
+    new = new / max(1.0, float(weights.gross(new)))
+    new = exposure.cut_big_positions(new, LARGEST)
+    return new, {"previous_weights": new}
+
+
+strategy = qlstm.Strategy(
+    train=train,
+    predict=predict,
+    contest="stocks_nasdaq100",
+    train_period=100,
+    lookback_period=155,
+    retrain_interval=180,
+    retrain_interval_after_submit=1,
+)

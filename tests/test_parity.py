@@ -1,0 +1,107 @@
+"""Single passes in processes of their own reproduce one multi-pass bit for bit, for every strategy of the project."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+from conftest import ROOT
+from toys import market
+
+import qlstm
+from qlstm import data, state
+
+STRATEGIES = sorted((ROOT / "strategies").glob("*.py"))
+# Cleaned weights are promised too where a contest's rules look at one day alone.
+ONE_DAY_RULES = {"stocks_nasdaq100", "stocks_s&p500"}
+ONE_DAY = """
+import dataclasses, sys, numpy as np, qlstm
+file, cube, folder, date, interval = sys.argv[1:]
+strategy = dataclasses.replace(
+    qlstm.load_strategy(file), retrain_interval=int(interval), retrain_interval_after_submit=int(interval)
+)
+result = qlstm.run(strategy, qlstm.data.load(cube), state_dir=folder, date=date)
+np.savez(folder + "/" + date + ".npz", raw=result.raw.values, assets=result.raw.asset.values.astype("U"),
+         clean=result.weights.reindex(asset=result.raw.asset, fill_value=0.0).values)
+"""
+
+
+def in_its_own_process(file, cube, folder, date, interval):
+    environment = os.environ | {"PYTHONHASHSEED": str(int(date[-2:]))}  # another hash seed every day
+    command = [sys.executable, "-c", ONE_DAY, str(file), str(cube), str(folder), date, str(interval)]
+    subprocess.run(command, check=True, env=environment, timeout=300)
+    return np.load(folder / f"{date}.npz")
+
+
+def plain(value):
+    """Return a state as JSON text, every float to its last bit."""
+    if isinstance(value, xr.DataArray):
+        return {
+            "dims": value.dims,
+            "coords": {k: plain(v.values) for k, v in value.coords.items()},
+            "values": plain(value.values),
+        }
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return [plain(v) for v in value.tolist()]
+    return value.hex() if isinstance(value, float) else str(value)
+
+
+def check_parity(file, tmp_path, n_days, interval):
+    cube_file = tmp_path / "cube.nc"
+    data.save(market(days=260, assets=5, seed=7), cube_file)
+    cube = data.load(cube_file)
+    days = cube.time.values[230 : 230 + n_days]
+    strategy = qlstm.load_strategy(file)
+    strategy = dataclasses.replace(strategy, retrain_interval=interval, retrain_interval_after_submit=interval)
+    whole = qlstm.backtest(
+        strategy=strategy, data=cube, start_date=days[0], end_date=days[-1], analyze=False, progress=False
+    )
+    for t in days:
+        date = str(t)[:10]
+        seen = in_its_own_process(file, cube_file, tmp_path, date, interval)
+        for name, multi in (("raw", whole.raw), ("clean", whole.weights)):
+            if name == "clean" and whole.contest.name not in ONE_DAY_RULES:
+                continue
+            row = multi.sel(time=t).reindex(asset=seen["assets"], fill_value=0.0).values
+            np.testing.assert_array_equal(seen[name][0], row, err_msg=f"{name} weights of {date}")
+    saved = state.Store(tmp_path / str(strategy.name)).read(days[-1], strategy)
+    assert json.dumps(plain(saved.state)) == json.dumps(plain(whole.state))
+    assert saved.trained_at == whole.memory.trained_at
+    return saved, whole
+
+
+@pytest.mark.parametrize("file", STRATEGIES, ids=lambda file: file.stem)
+def test_single_passes_equal_the_multi_pass_bit_for_bit(file, tmp_path):
+    saved, whole = check_parity(file, tmp_path, 5, 3)
+    if file.stem == "lstm_state":  # the fit itself crossed a process too
+        assert saved.trained_at > whole.raw.time.values[0]
+        for asset, model in whole.memory.models.items():
+            for mine, theirs in zip(saved.models[asset].parameters(), model.parameters(), strict=True):
+                assert bool((mine == theirs).all())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("file", STRATEGIES, ids=lambda file: file.stem)
+def test_thirty_single_passes_equal_the_multi_pass(file, tmp_path):
+    check_parity(file, tmp_path, 30, 7)
+
+
+def test_the_check_sees_a_strategy_that_remembers_outside_its_state(tmp_path):
+    """The parity test itself is tested: a global that survives between days must be caught."""
+    file = tmp_path / "forgetful.py"
+    file.write_text(
+        "import qlstm\nseen = []\n"
+        "def predict(data):\n"
+        "    seen.append(1)\n"
+        "    close = data.sel(field='close', drop=True).isel(time=-1, drop=True)\n"
+        "    return close * 0 + 0.01 * len(seen)\n"
+        "strategy = qlstm.Strategy(predict=predict, lookback_period=5)\n"
+    )
+    with pytest.raises(AssertionError, match="raw weights of"):
+        check_parity(file, tmp_path, 2, 3)
