@@ -22,6 +22,11 @@ from .weights import Rows
 __all__ = ["RunResult", "run"]
 
 _WARM_UP = np.timedelta64(60, "D")
+_CONTEST_FILES = {
+    "OUTPUT_PATH": "fractions.nc.gz",
+    "IN_STATE_PATH": "state.in.pickle.gz",
+    "OUT_STATE_PATH": "state.out.pickle.gz",
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,9 @@ def run(
     Environment
     -----------
     OUTPUT_PATH receives the contest's file; IN_STATE_PATH, if set, replaces the newest generation as the parent (a
-    missing file is a first day); OUT_STATE_PATH receives a copy of the state file.
+    missing file is a first day); OUT_STATE_PATH receives a copy of the state file. On a contest's server, which sets
+    SUBMISSION_ID, those that are not set have the contest's own defaults: fractions.nc.gz, state.in.pickle.gz (where
+    it exists) and state.out.pickle.gz in the working directory.
 
     Raises
     ------
@@ -155,6 +162,8 @@ def _yesterday(
 ) -> tuple[Memory, np.datetime64 | None, np.datetime64 | None]:
     """Return the memory to start from, the day it is of, and that day where it is a generation of the store."""
     given = os.environ.get("IN_STATE_PATH")
+    if not given and os.environ.get("SUBMISSION_ID") and Path(_CONTEST_FILES["IN_STATE_PATH"]).exists():
+        given = _CONTEST_FILES["IN_STATE_PATH"]
     if not given:
         newest = store.newest(before=today)
         return (Memory() if newest is None else store.read(newest, strategy)), newest, newest
@@ -193,10 +202,7 @@ def _run_day(
 
 def _hand_over(folder: Path, content: bytes) -> None:
     """Copy what the contest's server asks for to where it asks for it."""
-    copies = {}
-    if os.environ.get("OUTPUT_PATH"):
-        copies[Path(os.environ["OUTPUT_PATH"])] = content
-    if os.environ.get("OUT_STATE_PATH"):
-        copies[Path(os.environ["OUT_STATE_PATH"])] = (folder / "state.pickle.gz").read_bytes()
-    if copies:
-        files.write_files(copies)
+    contents = {"OUTPUT_PATH": content, "OUT_STATE_PATH": (folder / "state.pickle.gz").read_bytes()}
+    submitted = bool(os.environ.get("SUBMISSION_ID"))
+    paths = {name: os.environ.get(name) or (_CONTEST_FILES[name] if submitted else None) for name in contents}
+    files.write_files({Path(path): contents[name] for name, path in paths.items() if path})

@@ -149,6 +149,16 @@ def test_the_contests_variables_are_honoured(tmp_path, monkeypatch):
         run(tmp_path / "three", DAYS[0])
 
 
+def test_on_a_contests_server_its_default_files_are_read_and_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBMISSION_ID", "7")
+    monkeypatch.chdir(tmp_path)
+    first = run(tmp_path / "one", DAYS[0])
+    assert (tmp_path / "state.out.pickle.gz").read_bytes() == (first.folder / "state.pickle.gz").read_bytes()
+    np.testing.assert_array_equal(fractions(tmp_path / "fractions.nc.gz").values, first.weights.values)
+    (tmp_path / "state.out.pickle.gz").rename(tmp_path / "state.in.pickle.gz")
+    assert run(tmp_path / "two", DAYS[1]).state["n"] == 2
+
+
 def test_the_given_state_replaces_the_stores_newest_generation(tmp_path, monkeypatch):
     first = run(tmp_path / "a", DAYS[0])
     for t in DAYS[:3]:
