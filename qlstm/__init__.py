@@ -11,7 +11,23 @@ from typing import TYPE_CHECKING, Any
 from ._lazy import attribute
 
 if TYPE_CHECKING:
-    from . import contests, data, exits, exposure, filter, graph, neutralization, nn, output, report, state, stats, ta
+    from . import (
+        contests,
+        data,
+        exits,
+        exposure,
+        filter,
+        forward_looking,
+        graph,
+        neutralization,
+        nn,
+        optimizer,
+        output,
+        report,
+        state,
+        stats,
+        ta,
+    )
     from .backtester import Result, backtest, backtest_ml
     from .contests import Contest
     from .runner import RunResult, run
@@ -33,10 +49,12 @@ __all__ = [
     "exits",
     "exposure",
     "filter",
+    "forward_looking",
     "graph",
     "load_strategy",
     "neutralization",
     "nn",
+    "optimizer",
     "output",
     "report",
     "run",

@@ -19,7 +19,7 @@ LAYERS = [
     ["stats", "exposure", "neutralization", "exits", "nn", "strategy", "data"],
     ["filter", "output", "engine", "state", "graph"],
     ["backtester", "runner"],
-    ["report"],
+    ["report", "forward_looking", "optimizer"],
     ["results"],
     ["cli"],
     ["__main__"],

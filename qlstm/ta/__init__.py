@@ -13,7 +13,8 @@ from .breadth import ad_line, ad_ratio
 from .candles import candle_change, candle_range
 from .changes import change, mtm, roc, shift
 from .moments import beta, correlation, covariance, realized_volatility, std, variance
-from .oscillators import cci, macd, rsi, slow_stochastic, smi, sroc, stochastic, stochastic_k, trix
+from .momentum import macd, sroc, trix
+from .oscillators import cci, rsi, slow_stochastic, smi, stochastic, stochastic_k
 from .pivots import bottom_pivot_points, pivot_points, top_pivot_points
 from .positions import bollinger, ma_distance, rolling_rank, rolling_zscore
 from .ranges import atr, dms, tr

@@ -16,7 +16,7 @@ from ._apply import apply, average, check_periods
 from ._containers import SeriesT
 from ._layout import Rows
 
-__all__ = ["cci", "macd", "rsi", "slow_stochastic", "smi", "sroc", "stochastic", "stochastic_k", "trix"]
+__all__ = ["cci", "rsi", "slow_stochastic", "smi", "stochastic", "stochastic_k"]
 
 _MA = int | Callable[[Any], Any]
 _Smooth = Callable[[Rows], Rows]
@@ -145,89 +145,6 @@ def rsi(series: SeriesT, ma: _MA = 14) -> SeriesT:
         return _rows.each(_daily.strength, gains, losses)
 
     return apply(body, series, averages=[average(ma, _rows.wilder_ma, "rsi: ma")])
-
-
-def macd(series: SeriesT, fast_ma: _MA = 12, slow_ma: _MA = 26, signal_ma: _MA = 9) -> tuple[SeriesT, SeriesT, SeriesT]:
-    """Return the moving average convergence-divergence: line, signal and histogram.
-
-    ``line = fast(x) - slow(x)``, ``signal = ma(line)``, ``histogram = line - signal``. Gerald Appel, late 1970s.
-
-    Parameters
-    ----------
-    series : numpy array, Series, DataFrame or DataArray
-    fast_ma, slow_ma, signal_ma : int or callable
-        Observations of `ema`, or averages of one's own.
-
-    Returns
-    -------
-    tuple of three like `series`
-        In its unit.
-
-    Raises
-    ------
-    DataError
-        As for `rsi`.
-    """
-    given = {"fast_ma": fast_ma, "slow_ma": slow_ma, "signal_ma": signal_ma}
-    averages = [average(ma, _rows.ema, f"macd: {name}") for name, ma in given.items()]
-
-    def body(x: Rows, fast: _Smooth, slow: _Smooth, smooth: _Smooth) -> tuple[Rows, Rows, Rows]:
-        line = fast(x)
-        line -= slow(x)
-        signal = smooth(line)
-        return line, signal, np.subtract(line, signal, out=_rows.blank(x))
-
-    return apply(body, series, averages=averages, outputs=3)
-
-
-def trix(series: SeriesT, periods: int = 18) -> SeriesT:
-    """Return TRIX: the one-day rate of change of the EMA applied three times, in percent.
-
-    Jack Hutson, Technical Analysis of Stocks & Commodities 1:5, 1983.
-
-    Parameters
-    ----------
-    series : numpy array, Series, DataFrame or DataArray
-    periods : int
-        The span of each average, at least 1.
-
-    Returns
-    -------
-    like `series`
-
-    Raises
-    ------
-    DataError
-        As for `rsi`.
-    """
-    span = check_periods(periods, "trix: periods")
-    return apply(lambda x: _rows.roc(_rows.ema(_rows.ema(_rows.ema(x, span), span), span), 1), series)
-
-
-def sroc(series: SeriesT, ma: _MA = 13, periods: int = 21) -> SeriesT:
-    """Return the smoothed rate of change: the `roc` over `periods` of a moving average, in percent.
-
-    Fred Schutzman's; Alexander Elder, Trading for a Living, 1993.
-
-    Parameters
-    ----------
-    series : numpy array, Series, DataFrame or DataArray
-    ma : int or callable
-        Observations of `ema`, or an average of one's own.
-    periods : int
-        Observations between the two values compared; negative: looks ahead.
-
-    Returns
-    -------
-    like `series`
-
-    Raises
-    ------
-    DataError
-        As for `rsi`.
-    """
-    lag = check_periods(periods, "sroc: periods", least=None)
-    return apply(lambda x, mean: _rows.roc(mean(x), lag), series, averages=[average(ma, _rows.ema, "sroc: ma")])
 
 
 def cci(high: SeriesT, low: SeriesT, close: SeriesT, periods: int = 20) -> SeriesT:

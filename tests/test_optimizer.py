@@ -1,0 +1,86 @@
+"""Searching constants: every combination once, failures on record, the same result for any number of workers."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from toys import market
+
+from qlstm import optimizer
+from qlstm.errors import QlstmError
+
+CUBE = market(days=120, assets=3)
+
+
+def threshold(data, level=0.0, fails=False):
+    if fails:
+        raise ValueError("no such level")
+    close = data.sel(field="close", drop=True)
+    return (close / close.shift(time=1) - 1 > level).astype(float) / 3
+
+
+def test_every_combination_occurs_once_the_last_argument_fastest():
+    sets = optimizer.full_range_args_generator(a=[1, 2], b=range(3))
+    assert len(sets) == 6
+    assert list(sets) == list(sets) == [{"a": a, "b": b} for a in (1, 2) for b in range(3)]
+
+
+def test_random_combinations_repeat_with_their_seed():
+    one, two, other = (list(optimizer.random_range_args_generator(20, seed=s, a=range(100))) for s in (1, 1, 2))
+    assert one == two != other
+    assert all(0 <= s["a"] < 100 for s in one)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_best_is_the_largest_weight_for_any_number_of_workers(workers):
+    sets = optimizer.full_range_args_generator(level=[0.0, 0.01, 0.02])
+    found = optimizer.optimize_strategy(CUBE, threshold, sets, optimizer.fast_stats_function, workers=workers)
+    assert [i["args"]["level"] for i in found["iterations"]] == [0.0, 0.01, 0.02]
+    best = max(i["weight"] for i in found["iterations"])
+    assert found["best_iteration"]["weight"] == best
+    expected = optimizer.fast_stats_function(CUBE, threshold(CUBE, 0.01))
+    assert found["iterations"][1]["result"] == expected
+
+
+def test_a_failing_try_is_on_record_and_does_not_end_the_search():
+    sets = [{"fails": True}, {"level": 0.0}]
+    found = optimizer.optimize_strategy(CUBE, threshold, sets, optimizer.fast_stats_function)
+    assert isinstance(found["iterations"][0]["exception"], ValueError)
+    assert found["best_iteration"]["args"] == {"level": 0.0}
+
+
+def test_when_every_try_fails_the_first_is_named():
+    with pytest.raises(QlstmError, match=r"every try failed, the first with \{'fails': True\}: ValueError"):
+        optimizer.optimize_strategy(CUBE, threshold, [{"fails": True}])
+    with pytest.raises(QlstmError, match="nothing to optimise"):
+        optimizer.optimize_strategy(CUBE, threshold, [])
+
+
+def test_standard_statistics_are_the_last_row_of_the_table():
+    result = optimizer.standard_stats_function(CUBE, threshold(CUBE))
+    assert {"sharpe_ratio", "equity", "avg_turnover"} <= set(result)
+    assert optimizer.standard_stats_to_weight(result) == result["sharpe_ratio"]
+    assert optimizer.standard_stats_to_weight({"sharpe_ratio": np.nan}) == -np.inf
+
+
+def test_fast_statistics_equal_a_plain_loop():
+    weights = threshold(CUBE)
+    close, high, low = (CUBE.sel(field=f).values for f in ("close", "high", "low"))
+    from qlstm import ta
+
+    atr = ta.atr(high.T, low.T, close.T, 14).T
+    w = weights.values
+    book = []
+    for t in range(len(w)):
+        total = 0.0
+        for a in range(3):
+            if t and np.isfinite(atr[t, a]):
+                earned = (close[t, a] / close[t - 1, a] - 1) * w[t - 1, a]
+                cost = 0.05 * atr[t, a] * abs(w[t, a] / close[t, a] - w[t - 1, a] / close[t - 1, a])
+                total += (earned - cost) * abs(w[t, a])
+        book.append(total)
+    book = np.array(book)
+    mean = np.exp(np.log(1 + book).mean()) - 1
+    seen = optimizer.fast_stats_function(CUBE, weights)
+    assert seen["mean_return"] == pytest.approx(mean, rel=1e-9)
+    assert seen["volatility"] == pytest.approx(book.std(), rel=1e-9)
+    assert isinstance(weights, xr.DataArray)
