@@ -20,6 +20,7 @@ import xarray as xr
 
 import qlstm
 from qlstm import engine
+from qlstm.cube import Windows
 from qlstm.strategy import Memory
 
 ASSETS, DAYS, WINDOW, REPEATS = 100, 1500, 155, 7
@@ -51,7 +52,7 @@ def process_s(*arguments: str) -> float:
 
 
 def step_us(strategy: qlstm.Strategy, cube: xr.DataArray) -> float:
-    windows = engine.prepare(strategy, cube)
+    windows = engine.prepare(strategy, Windows(cube))
     days = windows.times[200:1200]
 
     def walk() -> None:
@@ -75,7 +76,7 @@ def main() -> None:
     constant = xr.DataArray(np.full(ASSETS, 1 / ASSETS), dims="asset", coords={"asset": cube.asset.values})
     stateless = qlstm.Strategy(predict=lambda data: constant, lookback_period=WINDOW)
     stateful = qlstm.Strategy(predict=lambda data, state: (constant, {"weights": constant}), lookback_period=WINDOW)
-    windows = engine.prepare(stateless, cube)
+    windows = engine.prepare(stateless, Windows(cube))
     t = windows.times[700]
     isel_us = median_s(lambda: [cube.isel(time=slice(600, 705)) for _ in range(1000)]) * 1e3
     started = process_s("-c", "pass")

@@ -1,171 +1,39 @@
-"""Many steps: walk forward over the days of a backtest, with the state threaded through, and book the result."""
+"""Backtests: load the data, choose the days, walk forward over them. The arguments are the established toolbox's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
-from . import engine, graph, output, schedule, stats
-from .cube import Cubes, Windows
-from .errors import DataError, OutputError, StrategyError
-from .progress import Progress
-from .strategy import Memory, Strategy
-from .weights import Rows
+from . import engine, generators, graph, schedule
+from .cube import Cubes, Windows, calendar_days
+from .errors import DataError, OutputError
+from .multipass import WARM_UP, Result, walk
+from .strategy import Strategy
 
-__all__ = ["Result", "backtest", "backtest_ml", "walk"]
+__all__ = ["Result", "backtest", "backtest_ml"]
 
-_WARM_UP = np.timedelta64(60, "D")  # slippage needs 14 rows before the first trade; the contest loads 60 days
-_TODAY_SLACK = 10  # days; a loader called for N days may count them from a holiday
+_SLACK = 10  # days; a loader called for N days may count them from a holiday
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a backtest produced; unpacks as ``(weights, state)``.
-
-    Parameters
-    ----------
-    weights : xr.DataArray
-        Dims ``(time, asset)``: cleaned by the contest's rules, what a contest sees.
-    raw : xr.DataArray
-        Dims ``(time, asset)``: as predicted, over the union of assets; an asset missing on a day has 0.
-    memory : Memory
-        Everything that would cross to the next day.
-    states : list
-        The state after each predict, when `collect_all_states` was asked for.
-    stats : xr.DataArray or None
-        Dims ``(time, field)``: `qlstm.stats.calc_stat` of `weights`.
-    strategy : Strategy
-        What was run; `contest` is the record of its rules.
-    notes : list of str
-        What a reader of the figures should know: weights changed by the contest's rules, NaN predictions counted as 0.
-    """
-
-    weights: xr.DataArray
-    raw: xr.DataArray
-    memory: Memory
-    states: list[Any]
-    stats: xr.DataArray | None
-    strategy: Strategy
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def state(self) -> Any:
-        """The state after the last day."""
-        return self.memory.state
-
-    @property
-    def contest(self) -> Any:
-        """The record of the rules that `weights` obey."""
-        return self.strategy.rules
-
-    def __iter__(self) -> Iterator[Any]:
-        yield self.weights
-        yield self.states if self.states else self.state
+def _days_to_load(start: Any, end: Any, test_period: int) -> int:
+    """Return how many days before today a test begins; a loader counts them from its newest day."""
+    now = np.datetime64("now", "ns")
+    last = now if end is None else min(schedule.as_time(end, "end date"), now)
+    first = last - calendar_days(test_period) if start is None else schedule.as_time(start, "start date")
+    return int((now - first) / np.timedelta64(1, "D")) + _SLACK
 
 
-def walk(
-    strategy: Strategy,
-    windows: Windows,
-    days: np.ndarray,
-    *,
-    collect_all_states: bool = False,
-    analyze: bool = True,
-    progress: bool = True,
-) -> Result:
-    """Fold the engine's step over `days` and book what comes out.
-
-    Parameters
-    ----------
-    strategy : Strategy
-        What to run.
-    windows : Windows
-        The data, from `engine.prepare`, up to the last day that the result is to cover.
-    days : np.ndarray
-        The days to predict, ascending.
-    collect_all_states : bool
-        Keep the state after each predict.
-    analyze : bool
-        Calculate statistics.
-    progress : bool
-        Show a bar when it takes over two seconds.
-
-    Returns
-    -------
-    Result
-    """
-    rows = Rows(windows.traded.get_index("asset"), len(days))
-    memory, states = Memory(), []
-    passes = _daily if strategy.predict_each_day else _batched
-    with engine.generators_kept(), Progress(f"backtest {strategy.name}", len(days), show=progress) as bar:
-        for done, weights, memory in passes(strategy, windows, days):
-            for t, row in weights.items():
-                rows.add(t, row)
-            if collect_all_states:
-                states.append(memory.state)
-            bar.advance(done)
-    if not rows.times:
-        raise StrategyError(f"{strategy.where}: predict returned no weights from {days[0]} to {days[-1]}")
-    return _book(strategy, windows, rows, memory, states, analyze)
-
-
-_Pass = tuple[int, dict[np.datetime64, xr.DataArray], Memory]  # days done, their weights, the memory after them
-
-
-def _daily(strategy: Strategy, windows: Windows, days: np.ndarray) -> Iterator[_Pass]:
-    memory = Memory()
-    for t in days:
-        weights, memory = engine.step(strategy, memory, windows, t)
-        yield 1, {t: weights}, memory
-
-
-def _batched(strategy: Strategy, windows: Windows, days: np.ndarray) -> Iterator[_Pass]:
-    memory = Memory()
-    for block in schedule.blocks(days, strategy.retrain_interval):
-        weights, memory = engine.batch(strategy, memory, windows, block)
-        yield len(block), {t: weights.sel(time=t) for t in weights["time"].values}, memory
-
-
-def _book(strategy: Strategy, windows: Windows, rows: Rows, memory: Memory, states: list[Any], analyze: bool) -> Result:
-    raw = rows.weights()
-    notes = rows.notes()
-    since = windows.traded["time"].values >= raw["time"].values[0] - _WARM_UP
-    data = windows.traded.isel(time=slice(int(np.argmax(since)), None)).rename(strategy.rules.name)
-    weights = output.clean(raw, data, strategy.rules.name, report=notes).rename(strategy.rules.name)
-    table = stats.calc_stat(data, weights) if analyze else None
-    if table is not None:
-        notes += _booking_notes(data, weights, table)
-    return Result(weights, raw, memory, states, table, strategy, notes)
-
-
-def _booking_notes(data: xr.DataArray, weights: xr.DataArray, table: xr.DataArray) -> list[str]:
-    """Say so when keeping the value of assets that stopped trading would change the equity."""
-    contest = float(table.sel(field="equity").values[-1])
-    hold = float((1 + stats.calc_relative_return(data, weights, locked="hold")).prod())
-    if np.isclose(contest, hold, rtol=1e-6):
-        return []
-    return [
-        f"equity {contest:.4f} is the contest's own booking, which values an asset without a price at its last open; "
-        f"keeping the last close (locked='hold') gives {hold:.4f}"
-    ]
-
-
-def _load(
-    load_data: Callable[[int], Any] | None, data: Cubes | None, start: Any, history: int, test_period: int
-) -> Cubes:
+def _load(load_data: Callable[[int], Any] | None, data: Cubes | None, days: int) -> Cubes:
     """Return the data, from `data` or by asking `load_data` for enough calendar days."""
     if (data is None) == (load_data is None):
         raise DataError("give either data= (a cube) or load_data= (a function of a number of days)")
     if load_data is None:
         assert data is not None
         return data
-    tested = test_period
-    if start is not None:
-        tested = int((np.datetime64("now") - schedule.as_time(start, "start date")) / np.timedelta64(1, "D"))
-    loaded = load_data(tested + history + int(_WARM_UP / np.timedelta64(1, "D")) + _TODAY_SLACK)
+    loaded = load_data(days + int(WARM_UP / np.timedelta64(1, "D")))
     return loaded[0] if isinstance(loaded, tuple) else loaded
 
 
@@ -304,7 +172,8 @@ def backtest(
         ``strategy(data) -> weights`` or ``strategy(data, state) -> (weights, state)``, or a `Strategy`, whose own
         contest and periods then count instead of `competition_type` and `lookback_period`.
     step : int
-        Predict every `step`-th day only.
+        Predict every `step`-th day only. The contest's rules give the days between no positions, so ``Result.weights``
+        is flat there; ``Result.raw`` has the predicted days alone.
 
     The other parameters, the return value and the errors are those of `backtest_ml`.
     """
@@ -313,12 +182,14 @@ def backtest(
     if step < 1:
         raise DataError(f"step must be at least 1 day, got {step}")
     history = max(strategy.lookback_period, strategy.train_period if strategy.train is not None else 0)
-    windows = engine.prepare(strategy, _load(load_data, data, start_date, history, test_period), window, copy_windows)
+    tested = _days_to_load(start_date, end_date, test_period)
+    windows = Windows(_load(load_data, data, tested + history), window, copy_windows)
     days = schedule.period(windows.times, start_date, end_date, test_period, history)
-    windows = windows.up_to(days[-1])
-    result = walk(
-        strategy, windows, days[::step], collect_all_states=collect_all_states, analyze=analyze, progress=progress
-    )
+    with generators.kept():
+        windows = engine.prepare(strategy, windows.up_to(days[-1]))
+        result = walk(
+            strategy, windows, days[::step], collect_all_states=collect_all_states, analyze=analyze, progress=progress
+        )
     if check_correlation:
         result.notes.append("correlation with other submissions was not checked: only the contest's server can")
     if build_plots and graph.in_notebook() and result.stats is not None:

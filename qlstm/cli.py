@@ -204,14 +204,16 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     logging.getLogger("qlstm.output").setLevel(logging.ERROR)  # the same sentences come as notes
     try:
-        status = cli.main(arguments, prog_name="qlstm", standalone_mode=False)
-    except click.exceptions.Abort:
-        status = _interrupted()
-    except KeyboardInterrupt:
-        status = _interrupted()
+        with cli.make_context("qlstm", arguments) as context:  # `cli.main` would print a blank line on Ctrl-C
+            status = cli.invoke(context)
+    except click.exceptions.Exit as done:  # --help and --version
+        status = done.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted: earlier results and state are untouched", err=True)
+        status = 130
     except click.ClickException as error:
-        error.show()
-        status = error.exit_code
+        click.echo(f"error: {_one_line(error.format_message())} (--help says more)", err=True)
+        status = 2
     except QlstmError as error:
         if debug:
             raise
@@ -223,8 +225,3 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"error: unexpected {type(error).__name__}: {_one_line(str(error))} (--debug shows where)", err=True)
         status = 2
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def _interrupted() -> int:
-    click.echo("interrupted: earlier results and state are untouched", err=True)
-    return 130

@@ -17,7 +17,7 @@ import xarray as xr
 
 from .errors import DataError
 
-__all__ = ["DIMS", "FIELDS", "Cubes", "DataWarning", "Windows", "as_cube", "check", "day", "locate"]
+__all__ = ["DIMS", "FIELDS", "Cubes", "DataWarning", "Windows", "as_cube", "calendar_days", "check", "day", "locate"]
 
 DIMS = ("field", "time", "asset")
 FIELDS = ("open", "high", "low", "close", "vol")
@@ -25,7 +25,12 @@ FIELDS = ("open", "high", "low", "close", "vol")
 Cubes = xr.DataArray | Mapping[str, xr.DataArray]
 """One cube, or several by name of which the first is traded."""
 _WORST = 3  # cases shown per kind of contradiction
-_DAY = np.timedelta64(1, "D")
+_LONGEST = 73_000  # days, 200 years: more would leave what datetime64[ns] can hold, and no market is older
+
+
+def calendar_days(days: int) -> np.timedelta64:
+    """Return a period of calendar days; one of more than 200 years means all the data there are."""
+    return np.timedelta64(min(int(days), _LONGEST), "D")
 
 
 class DataWarning(UserWarning):
@@ -97,13 +102,9 @@ def _structure_faults(cube: object, what: str, fields: tuple[str, ...]) -> list[
     return faults
 
 
-def _contradictions(cube: xr.DataArray) -> list[str]:
-    """Return one sentence per kind of contradicting price, with its count and the worst cases."""
-    names = {str(name): i for i, name in enumerate(cube["field"].values)}
-    prices = {name: cube.values[names[name]] for name in FIELDS[:4] if name in names}
-    found: list[tuple[str, np.ndarray, np.ndarray]] = []  # what, where (time, asset), how bad
-    for name, price in prices.items():
-        found.append((f"{name} not positive", price <= 0, -price))
+def _suspects(prices: dict[str, np.ndarray], volume: np.ndarray | None) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return each kind of contradiction: what it is, where (time, asset), and how bad each cell is."""
+    found = [(f"{name} not positive", price <= 0, -price) for name, price in prices.items()]
     if {"high", "low"} <= prices.keys():
         high, low = prices["high"], prices["low"]
         found.append(("high below low", high < low, low / high))
@@ -112,9 +113,17 @@ def _contradictions(cube: xr.DataArray) -> list[str]:
                 price = prices[name]
                 outside = (price > high) | (price < low)
                 found.append((f"{name} outside low..high", outside, np.maximum(price / high, low / price)))
-    if "vol" in names:
-        volume = cube.values[names["vol"]]
+    if volume is not None:
         found.append(("vol negative", volume < 0, -volume))
+    return found
+
+
+def _contradictions(cube: xr.DataArray) -> list[str]:
+    """Return one sentence per kind of contradicting price, with its count and the worst cases."""
+    names = {str(name): i for i, name in enumerate(cube["field"].values)}
+    prices = {name: cube.values[names[name]] for name in FIELDS[:4] if name in names}
+    with np.errstate(divide="ignore", invalid="ignore"):  # prices of 0 are among what is looked for
+        found = _suspects(prices, cube.values[names["vol"]] if "vol" in names else None)
     times, assets = cube["time"].values, cube["asset"].values
     sentences = []
     for what, where, badness in found:
@@ -242,6 +251,10 @@ class Windows:
             cut = _rows(self.data, t, days, self.times)
         return copy.deepcopy(cut) if self._copy else cut
 
+    def over(self, cube: xr.DataArray) -> Windows:
+        """Return windows that cut another cube in the same way."""
+        return Windows(cube, self._cut, self._copy)
+
     def up_to(self, t: np.datetime64) -> Windows:
         """Return windows over the same data that end at t."""
         data = (
@@ -252,7 +265,7 @@ class Windows:
 
 def _rows(cube: xr.DataArray, t: np.datetime64, days: int, times: np.ndarray | None = None) -> xr.DataArray:
     times = cube["time"].values if times is None else times
-    first = int(times.searchsorted(t - days * _DAY, "left"))
+    first = int(times.searchsorted(t - calendar_days(days), "left"))
     return cube.isel(time=slice(first, int(times.searchsorted(t, "right"))))
 
 

@@ -7,22 +7,19 @@ cannot disagree.
 from __future__ import annotations
 
 import copy
-import random
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from . import schedule
-from .cube import Cubes, Windows, as_cube, day
+from . import generators, schedule
+from .cube import Windows, as_cube, day
 from .errors import QlstmError, StrategyError, WeightsError
 from .strategy import Memory, Strategy
 
-__all__ = ["batch", "generators_kept", "prepare", "retrain", "step"]
+__all__ = ["batch", "prepare", "retrain", "step"]
 
 _DAYS_CHECKED = 3  # sampled days on which features, and batch predictions, are compared with their causal twin
 _TOLERANCE = 1e-9  # relative; the same numbers summed over another length may differ in the last bits
@@ -76,8 +73,11 @@ def batch(strategy: Strategy, memory: Memory, windows: Windows, days: np.ndarray
     memory = retrain(strategy, memory, windows, days[0])
     window = windows(days[-1], strategy.lookback_period + strategy.retrain_interval)
     weights, state = _predict(strategy, memory, window, days[-1])
-    if not isinstance(weights, xr.DataArray) or "time" not in weights.dims:
-        raise StrategyError(f"{strategy.where}: predict must return weights with dims (time, asset) in batch mode")
+    if not isinstance(weights, xr.DataArray) or set(weights.dims) != {"time", "asset"} or "time" not in weights.coords:
+        raise StrategyError(
+            f"{strategy.where}: in batch mode predict must return weights with dims (time, asset) and their labels; "
+            f"on {day(days[-1])} it returned {_kind(weights)}"
+        )
     kept = weights.isel(time=np.isin(weights["time"].values, days))
     kept = kept.isel(time=~np.isnan(kept.transpose("time", "asset").values).all(axis=1))
     for t in kept["time"].values:
@@ -93,70 +93,68 @@ def retrain(strategy: Strategy, memory: Memory, windows: Windows, t: np.datetime
     if strategy.train is None or not schedule.due(t, memory.trained_at, strategy.retrain_interval):
         return memory
     models = _call(strategy, "train", t, strategy.train, windows(t, strategy.train_period))
-    return Memory(t, models, memory.state)
+    return Memory(t, _copied(models, other=lambda model: model), memory.state)
 
 
-def prepare(
-    strategy: Strategy, data: Cubes, window: Callable[..., Any] | None = None, copy_windows: bool = False
-) -> Windows:
-    """Check the data, add the strategy's features, and return what `step` cuts its windows from.
+def prepare(strategy: Strategy, windows: Windows) -> Windows:
+    """Return what `step` cuts its windows from: the data with the strategy's features added, if it has any.
+
+    Features are computed once over all of `windows`, so cut it at the last day first.
 
     Raises
     ------
-    DataError
-        When the data are not cubes.
     StrategyError
         When the features are not labelled like the cube, or look ahead.
     """
     if strategy.features is None:
-        return Windows(data, window, copy_windows)
-    cube = as_cube(data)
+        return windows
+    if windows.data is not windows.traded:
+        raise StrategyError(f"{strategy.where}: features take one cube, not several; compute them in predict")
+    cube = windows.traded
     extra = _features(strategy, cube, cube["time"].values[-1])
     _check_causal(strategy, cube, extra)
     fields = np.concatenate([cube["field"].values.astype(object), extra["field"].values.astype(object)])
     joined = xr.concat([cube.drop_vars("field"), extra.drop_vars("field")], dim="field")
-    return Windows(joined.assign_coords(field=fields), window, copy_windows)
-
-
-@contextmanager
-def generators_kept() -> Iterator[None]:
-    """Restore the user's random generators (random, numpy's global one, torch's) at the end of the block."""
-    torch = sys.modules.get("torch")
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state() if torch else None
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        if torch:
-            torch.set_rng_state(states[2])
-
-
-def _seed(seed: int, t: np.datetime64) -> None:
-    """Seed every generator a strategy may use; with the day, so that random weights are not the same every day."""
-    number = (seed + int(t.astype("datetime64[D]").astype(np.int64))) % 2**32
-    random.seed(number)
-    np.random.seed(number)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(number)
+    return windows.over(joined.assign_coords(field=fields))
 
 
 def _call(strategy: Strategy, role: str, t: np.datetime64, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call one of the user's functions, seeded; whatever it raises becomes an error that names function and day."""
-    _seed(strategy.seed, t)
+    generators.seed(strategy.seed, t)
     try:
         return function(*arguments)
     except QlstmError as error:
         raise type(error)(f"{strategy.where}: {role} failed on {day(t)}: {error}") from error
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         fix = "; windows are read-only: copy first, or pass copy_windows=True" if "read-only" in str(error) else ""
         raise StrategyError(
             f"{strategy.where}: {role} failed on {day(t)}: {type(error).__name__}: {_first_line(error)}{fix}"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0]
+
+
+def _kind(value: Any) -> str:
+    return f"dims ({', '.join(map(str, value.dims))})" if isinstance(value, xr.DataArray) else type(value).__name__
+
+
+def _copied(value: Any, other: Callable[[Any], Any] = copy.deepcopy) -> Any:
+    """Return a copy of a state or of models as a tree of values, as a state file would give it back.
+
+    `copy.deepcopy` keeps two names of one array the same array and keeps the memory layout; a file does neither, so a
+    single pass would differ from the multi-pass. What is none of the containers and arrays goes through `other`.
+    """
+    if type(value) is dict:
+        return {key: _copied(one, other) for key, one in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_copied(one, other) for one in value)
+    if type(value) is np.ndarray and value.dtype != object:
+        return np.array(value, order="C")
+    if type(value) is xr.DataArray and value.dtype != object:
+        return value.copy(deep=True, data=np.array(value.values, order="C"))
+    return other(value)
 
 
 def _predict(strategy: Strategy, memory: Memory, window: Any, t: np.datetime64) -> tuple[Any, Any]:
@@ -164,7 +162,7 @@ def _predict(strategy: Strategy, memory: Memory, window: Any, t: np.datetime64) 
     arguments = [window] if strategy.train is None else [memory.models, window]
     if not strategy.is_stateful:
         return _call(strategy, "predict", t, strategy.predict, *arguments), memory.state
-    result = _call(strategy, "predict", t, strategy.predict, *arguments, copy.deepcopy(memory.state))
+    result = _call(strategy, "predict", t, strategy.predict, *arguments, _copied(memory.state))
     if not isinstance(result, tuple) or len(result) != 2:
         raise StrategyError(
             f"{strategy.where}: predict takes a state, so it must return (weights, state); "

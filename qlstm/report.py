@@ -8,9 +8,9 @@ from pathlib import Path
 import xarray as xr
 
 from . import __version__, files, graph
-from .backtester import Result
 from .cube import day
 from .errors import OutputError
+from .multipass import Result
 
 __all__ = ["render", "summary", "write"]
 

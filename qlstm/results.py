@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 
 from . import files, output, report
-from .backtester import Result
 from .errors import OutputError, StateError
+from .multipass import Result
 from .state import codec
 
 __all__ = ["FILES", "save"]

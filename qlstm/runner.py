@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import engine, files, output, schedule, state
+from . import engine, files, generators, output, schedule, state
 from .cube import Cubes, Windows, day
 from .errors import DataError, StateError
+from .multipass import WARM_UP
 from .progress import Progress
 from .state import codec
+from .state.store import STATE_FILE
 from .strategy import Memory, Strategy
 from .weights import Rows
 
 __all__ = ["RunResult", "run"]
 
-_WARM_UP = np.timedelta64(60, "D")
 _CONTEST_FILES = {
     "OUTPUT_PATH": "fractions.nc.gz",
     "IN_STATE_PATH": "state.in.pickle.gz",
@@ -119,19 +120,21 @@ def run(
         When the saved state is damaged, cannot be trusted, or another process is writing. Nothing is changed then.
     """
     daily = replace(strategy, retrain_interval=strategy.retrain_interval_after_submit or strategy.retrain_interval)
-    windows = engine.prepare(daily, data, window, copy_windows)
+    windows = Windows(data, window, copy_windows)
     today = _today(windows, date)
-    windows = windows.up_to(today)
     store = state.Store(Path(state_dir) / str(strategy.name))
-    with store.lock(), engine.generators_kept():
-        memory, since, parent = _yesterday(daily, store, today)
+    with store.lock(), generators.kept():
+        windows = engine.prepare(daily, windows.up_to(today))
+        memory, since, parent, notes = _yesterday(daily, store, today)
         missing = _between(windows.times, since, today)
         days = [*missing, today] if catch_up else [today]
         with Progress(f"run {strategy.name}", len(days), show=progress) as bar:
             for t in days:
                 result = _run_day(daily, windows, store, t, memory, parent)
                 memory, parent = result.memory, t
+                notes += [note if t == today else f"{day(t)}: {note}" for note in result.notes]
                 bar.advance()
+    result = replace(result, notes=notes)
     if catch_up:
         return replace(result, caught_up=missing)
     if missing:
@@ -159,24 +162,42 @@ def _between(times: np.ndarray, since: np.datetime64 | None, today: np.datetime6
 
 def _yesterday(
     strategy: Strategy, store: state.Store, today: np.datetime64
-) -> tuple[Memory, np.datetime64 | None, np.datetime64 | None]:
-    """Return the memory to start from, the day it is of, and that day where it is a generation of the store."""
+) -> tuple[Memory, np.datetime64 | None, np.datetime64 | None, list[str]]:
+    """Return the memory to start from, its day, that day where it is a generation of the store, and notes on it."""
     given = os.environ.get("IN_STATE_PATH")
     if not given and os.environ.get("SUBMISSION_ID") and Path(_CONTEST_FILES["IN_STATE_PATH"]).exists():
         given = _CONTEST_FILES["IN_STATE_PATH"]
-    if not given:
-        newest = store.newest(before=today)
-        return (Memory() if newest is None else store.read(newest, strategy)), newest, newest
-    memory = state.read(given, strategy)
+    if given:
+        return _given(strategy, Path(given), today)
+    newest = store.newest(before=today)
+    if newest is None:
+        return Memory(), None, None, []
+    memory = store.read(newest, strategy)
+    return memory, newest, newest, _code_notes(strategy, store.path(newest) / STATE_FILE)
+
+
+def _given(
+    strategy: Strategy, path: Path, today: np.datetime64
+) -> tuple[Memory, np.datetime64 | None, np.datetime64 | None, list[str]]:
+    """Return the same from a file that the contest hands over."""
+    memory = state.read(path, strategy)
     if memory is None:
-        return Memory(), None, None
-    as_of = codec.header(Path(given).read_bytes(), given).get("as_of")
+        return Memory(), None, None, []
+    as_of = codec.header(path.read_bytes(), str(path)).get("as_of")
     since = schedule.as_time(as_of) if as_of else None
     if since is not None and since >= today:
-        raise StateError(f"{given} is of {day(since)}, not before {day(today)}; give the state of the day before")
+        raise StateError(f"{path} is of {day(since)}, not before {day(today)}; give the state of the day before")
     if memory.trained_at is not None and memory.trained_at > today:
-        raise StateError(f"{given} holds models trained on {day(memory.trained_at)}, after {day(today)}")
-    return memory, since, None
+        raise StateError(f"{path} holds models trained on {day(memory.trained_at)}, after {day(today)}")
+    return memory, since, None, _code_notes(strategy, path)
+
+
+def _code_notes(strategy: Strategy, path: Path) -> list[str]:
+    """Say so when the memory comes from other code: an edited strategy, or another one of the same name."""
+    written_by = codec.header(path.read_bytes(), str(path)).get("code_sha256")
+    if written_by in (None, strategy.code_hash):
+        return []
+    return [f"{path} was written by other code than {strategy.where} has now; is it still the same strategy?"]
 
 
 def _run_day(
@@ -192,7 +213,7 @@ def _run_day(
     rows = Rows(windows.traded.get_index("asset"), 1)
     rows.add(t, row)
     raw, notes = rows.weights(), rows.notes()
-    since = windows.traded.sel(time=slice(t - _WARM_UP, t)).rename(strategy.rules.name)
+    since = windows.traded.sel(time=slice(t - WARM_UP, t)).rename(strategy.rules.name)
     weights = output.clean(raw, since, strategy.rules.name, report=notes).rename(strategy.rules.name)
     content = output.to_bytes(weights)
     folder = store.commit(t, memory, content, strategy=strategy, parent=parent)
@@ -202,7 +223,7 @@ def _run_day(
 
 def _hand_over(folder: Path, content: bytes) -> None:
     """Copy what the contest's server asks for to where it asks for it."""
-    contents = {"OUTPUT_PATH": content, "OUT_STATE_PATH": (folder / "state.pickle.gz").read_bytes()}
+    contents = {"OUTPUT_PATH": content, "OUT_STATE_PATH": (folder / STATE_FILE).read_bytes()}
     submitted = bool(os.environ.get("SUBMISSION_ID"))
     paths = {name: os.environ.get(name) or (_CONTEST_FILES[name] if submitted else None) for name in contents}
     files.write_files({Path(path): contents[name] for name, path in paths.items() if path})

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .cube import calendar_days
 from .errors import DataError
 
 __all__ = ["as_time", "blocks", "due", "first_day", "period"]
-
-_DAY = np.timedelta64(1, "D")
 
 
 def as_time(value: Any, what: str = "date") -> np.datetime64:
@@ -23,25 +22,29 @@ def as_time(value: Any, what: str = "date") -> np.datetime64:
     DataError
         When it is not a date; the message names it.
     """
+    fault = DataError(f"{what} {value!r} is not a date (from 1678 to 2261); write it as YYYY-MM-DD")
+    if isinstance(value, (int, float, np.number)):  # pandas would take 20150601 for nanoseconds since 1970
+        raise fault
     try:
         stamp = pd.Timestamp(value)
+        time = np.datetime64("NaT") if pd.isna(stamp) else stamp.tz_localize(None).as_unit("ns").to_datetime64()
     except (ValueError, TypeError) as error:
-        raise DataError(f"{what} {value!r} is not a date; write it as YYYY-MM-DD") from error
-    if pd.isna(stamp):
-        raise DataError(f"{what} {value!r} is not a date; write it as YYYY-MM-DD")
-    return np.datetime64(stamp.tz_localize(None).as_unit("ns").to_datetime64())
+        raise fault from error
+    if np.isnat(time):
+        raise fault
+    return np.datetime64(time)
 
 
 def due(t: np.datetime64, trained_at: np.datetime64 | None, interval: int) -> bool:
     """Return whether a model trained at `trained_at` is to be trained anew at `t`: `interval` calendar days later."""
-    return trained_at is None or bool(t >= trained_at + interval * _DAY)
+    return trained_at is None or bool(t >= trained_at + calendar_days(interval))
 
 
 def blocks(times: np.ndarray, interval: int) -> Iterator[np.ndarray]:
     """Yield the days each model predicts: a block starts at its retrain day and spans `interval` calendar days."""
     first = 0
     while first < len(times):
-        last = int(times.searchsorted(times[first] + interval * _DAY, "left"))
+        last = int(times.searchsorted(times[first] + calendar_days(interval), "left"))
         yield times[first:last]
         first = last
 
@@ -71,7 +74,7 @@ def period(times: np.ndarray, start: Any, end: Any, test_period: int, history: i
     """
     last = times[-1] if end is None else min(as_time(end, "end date"), times[-1])
     if start is None:
-        first = max(last - (test_period - 1) * _DAY, first_day(times, history))
+        first = max(last - calendar_days(test_period - 1), first_day(times, history))
     else:
         first = as_time(start, "start date")
         if first > times[-1]:
@@ -86,7 +89,7 @@ def period(times: np.ndarray, start: Any, end: Any, test_period: int, history: i
 
 def first_day(times: np.ndarray, history: int) -> np.datetime64:
     """Return the first day with `history` calendar days of data behind it (the first of all when there is none)."""
-    full = times >= times[0] + history * _DAY
+    full = times >= times[0] + calendar_days(history)
     return np.datetime64(times[int(np.argmax(full))] if full.any() else times[0])
 
 

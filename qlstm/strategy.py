@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import inspect
+import re
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -19,6 +20,9 @@ from . import contests
 from .errors import StrategyError
 
 __all__ = ["Memory", "Strategy", "load_strategy"]
+
+_NAME = re.compile(r"[\w&+=-][\w .&+=-]*")  # what every file system takes as one folder's name
+_MEANINGS = {"models", "data", "state"}  # an argument of this name means this, whatever its place
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,15 @@ class Strategy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "contest", contests.get(self.contest))
         if self.name is None:
-            object.__setattr__(self, "name", getattr(self.predict, "__name__", "strategy"))
+            object.__setattr__(self, "name", _default_name(self.predict))
         for period in ("train_period", "lookback_period", "retrain_interval", "retrain_interval_after_submit"):
             days = getattr(self, period)
             if not (days is None and period.endswith("submit")) and not _is_positive(days):
                 raise StrategyError(f"{self.where}: {period} must be a positive whole number of days, got {days!r}")
+        if not _NAME.fullmatch(str(self.name)):
+            raise StrategyError(f"a strategy's name is the name of its folder too, so it cannot be {self.name!r}")
+        if not isinstance(self.seed, (int, np.integer)):
+            raise StrategyError(f"{self.where}: seed must be a whole number, got {self.seed!r}")
         if self.train is not None:
             _check_arguments(self, "train", self.train, ("data",))
         _check_arguments(self, "predict", self.predict, self.predict_arguments[:-1])
@@ -134,7 +142,7 @@ class Strategy:
         else:
             for function in (self.train, self.predict, self.features):
                 code = getattr(function, "__code__", None)
-                digest.update(code.co_code + repr(code.co_names).encode() if code else b"-")
+                digest.update(_code_bytes(code) if code else b"-")
         return digest.hexdigest()
 
     @cached_property
@@ -151,6 +159,16 @@ class Strategy:
             return False
         # An optional extra argument that is not called state is the user's own setting.
         return bool(arguments[place].default is inspect.Parameter.empty or arguments[place].name == "state")
+
+
+def _code_bytes(code: types.CodeType) -> bytes:
+    """Return what a function does, as bytes: its instructions, names and constants, nested functions included."""
+    constants = (_code_bytes(c) if isinstance(c, types.CodeType) else repr(c).encode() for c in code.co_consts)
+    return b"".join([code.co_code, repr(code.co_names).encode(), *constants])
+
+
+def _default_name(predict: object) -> str:
+    return str(getattr(predict, "__name__", "strategy")).strip("<>")  # a lambda calls itself <lambda>
 
 
 def _is_positive(days: object) -> bool:
@@ -180,12 +198,13 @@ def _check_arguments(strategy: Strategy, role: str, function: object, wanted: tu
     except (ValueError, TypeError):  # a builtin without a signature: the first call will tell
         return
     required = [p.name for p in arguments if p.default is inspect.Parameter.empty]
-    most = len(wanted) + (role == "predict")
-    if len(required) <= most and (variadic or len(arguments) >= len(wanted)):
+    full = (*wanted, "state") if role == "predict" else wanted
+    misplaced = any(p.name in _MEANINGS and p.name != name for p, name in zip(arguments, full, strict=False))
+    if not misplaced and len(required) <= len(full) and (variadic or len(arguments) >= len(wanted)):
         return
     form = f"{role}({', '.join(wanted)})"
     if role == "predict":
-        form += f" or {role}({', '.join([*wanted, 'state'])})"
+        form += f" or {role}({', '.join(full)})"
     raise StrategyError(
         f"{strategy.where}: {role}({', '.join(p.name for p in arguments)}) takes the wrong arguments; write {form}"
     )
@@ -221,7 +240,7 @@ def load_strategy(path: str | Path) -> Strategy:
             f"{file} defines {len(found)} strategies ({', '.join(n for n, _ in found.values())}); keep one"
         )
     ((_, strategy),) = found.values()
-    named = strategy.name != getattr(strategy.predict, "__name__", "strategy")
+    named = strategy.name != _default_name(strategy.predict)
     return strategy if named else dataclasses.replace(strategy, name=file.stem)
 
 
@@ -242,7 +261,7 @@ def _run(file: Path) -> types.ModuleType:
     sys.modules[module.__name__] = module  # classes of the file can then be found by name
     try:
         exec(code, module.__dict__)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise StrategyError(f"{file}{_line_in(error, file)}: {type(error).__name__}: {error}") from error
     return module
 

@@ -48,10 +48,12 @@ def train(data: xr.DataArray) -> nn.Models:
 
 def predict(models: nn.Models, data: xr.DataArray, state: dict | None) -> tuple[xr.DataArray, dict]:
     """Score the last row, average with yesterday's weights, keep small and large positions within bounds."""
+    models = {asset: models[asset] for asset in data.asset.values if asset in models}
     known = data.sel(asset=list(models))
     score = nn.predict(models, features(known).isel(time=[-1])).isel(time=-1, drop=True)
     score = score * known.sel(field="is_liquid", drop=True).isel(time=-1, drop=True)
     previous = xr.zeros_like(score) if state is None else state["previous_weights"]
+    previous = previous.sel(asset=previous.asset.isin(data.asset))
     score, previous = xr.align(score, previous, join="outer", fill_value=0.0)
     new = xr.where(previous == 0, score, (score + previous) / 2)
     new = xr.where(new < SMALLEST, 0.0, new)

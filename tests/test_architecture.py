@@ -15,9 +15,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     ["errors", "_lazy", "_jit", "progress"],
     ["cube", "contests"],
-    ["weights", "schedule", "files", "ta"],
+    ["weights", "schedule", "files", "generators", "ta"],
     ["stats", "exposure", "neutralization", "exits", "nn", "strategy", "data"],
     ["filter", "output", "engine", "state", "graph"],
+    ["multipass"],
     ["backtester", "runner"],
     ["report", "forward_looking", "optimizer"],
     ["results"],

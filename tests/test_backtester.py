@@ -265,3 +265,70 @@ def test_memory_does_not_grow_with_the_days():
     peak(cube.time.values[300])
     few, many = peak(cube.time.values[300]), peak(cube.time.values[1199])
     assert many - few < 900 * 20 * 8 * 12  # rows of weights, and the copies that cleaning makes of them
+
+
+def mean_field(cube):
+    return {"mean": cube.sel(field="close").rolling(time=5).mean()}
+
+
+def test_features_see_nothing_after_the_end_date_and_leave_the_users_generators_alone():
+    import random
+
+    seen = []
+
+    def features(cube):
+        seen.append(cube.time.values[-1])
+        random.random()
+        return mean_field(cube)
+
+    strategy = qlstm.Strategy(predict=equal_weights, features=features, lookback_period=10)
+    random.seed(1)
+    expected = random.random()
+    random.seed(1)
+    qlstm.backtest(strategy=strategy, data=CUBE, start_date="2015-06-01", end_date="2015-06-30", progress=False)
+    assert max(seen) == np.datetime64("2015-06-30")
+    assert random.random() == expected
+
+
+def test_a_huge_interval_trains_once_on_all_there_is():
+    rows = []
+
+    def train(data):
+        rows.append(data.sizes["time"])
+        return train_mean(data)
+
+    qlstm.backtest_ml(data=CUBE, **ML | {"train": train, "retrain_interval": 100_000, "train_period": 10**7})
+    assert rows == [CUBE.sel(time=slice(None, "2015-06-01")).sizes["time"]]
+
+
+def test_load_data_is_asked_for_more_when_the_test_ends_long_ago():
+    long = market(days=3000, start="2005-01-03")
+
+    def load_data(days):
+        since = np.datetime64("now", "ns") - np.timedelta64(days, "D")
+        return long.sel(time=slice(since, None))
+
+    settings = {"strategy": equal_weights, "lookback_period": 30, "test_period": 365, "end_date": "2010-12-31"}
+    one = qlstm.backtest(load_data=load_data, progress=False, analyze=False, **settings)
+    two = qlstm.backtest(data=long, progress=False, analyze=False, **settings)
+    xr.testing.assert_equal(one.raw, two.raw)
+
+
+def test_days_that_batch_mode_leaves_out_are_noted():
+    def predict(models, data):
+        rows = momentum(data)
+        return rows.where(rows.time != np.datetime64("2015-06-01"))
+
+    result = qlstm.backtest_ml(
+        data=CUBE, **ML | {"train": lambda data: None, "predict": predict, "predict_each_day": False}
+    )
+    assert "predict returned no row for 1 days, first 2015-06-01" in result.notes
+    assert np.datetime64("2015-06-01") not in result.raw.time.values
+
+
+def test_the_first_days_can_be_traded_because_slippage_has_its_warm_up():
+    result = qlstm.backtest(
+        strategy=equal_weights, data=CUBE, lookback_period=30, start_date="2015-06-01", progress=False
+    )
+    returns = result.stats.sel(field="relative_return", time=slice("2015-06-01", "2015-06-12"))
+    assert (returns.values[1:] != 0).all()

@@ -204,6 +204,10 @@ def test_a_bad_strategy_is_one_line_and_status_2_and_earlier_results_stay(work, 
         (["run", "idea.py", "--data", "cube.nc", "--date", "2031-01-01"], "no row for 2031-01-01"),
         (["state", "show", "nowhere"], "nowhere"),
         (["data", "import", "cube.nc", "cube.txt"], "a cube's file ends with '.nc'"),
+        (
+            ["backtest", "idea.py", "--data", "cube.nc", "--start", "3000-01-01"],
+            "start date '3000-01-01' is not a date",
+        ),
         (["backtest"], "Missing argument"),
         (["fly"], "No such command"),
     ],
@@ -212,7 +216,7 @@ def test_bad_usage_is_status_2_and_names_what_is_wrong(work, capsys, arguments, 
     status, _, err = call(capsys, *arguments)
     assert status == 2
     assert words in err
-    assert "Traceback" not in err
+    assert len(err.splitlines()) == 1
 
 
 def test_bad_cubes_are_one_line(work, capsys):
@@ -241,6 +245,30 @@ def test_a_traceback_is_shown_only_when_asked_for(work):
     assert "Traceback" in loud.stderr
 
 
+def test_a_fault_of_our_own_is_one_line_too(work, capsys, monkeypatch):
+    from qlstm import backtester
+
+    def broken(**settings):
+        raise RuntimeError("not foreseen\nat all")
+
+    monkeypatch.setattr(backtester, "backtest", broken)
+    status, _, err = call(capsys, "backtest", "idea.py", "--data", "cube.nc")
+    assert (status, err) == (2, "error: unexpected RuntimeError: not foreseen at all (--debug shows where)\n")
+    with pytest.raises(RuntimeError, match="not foreseen"):
+        cli.main(["backtest", "idea.py", "--data", "cube.nc", "--debug"])
+
+
+def test_a_file_of_an_earlier_run_that_the_new_one_cannot_make_is_removed(work, capsys):
+    call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--start", "2016-02-01", "--out", "results")
+    (work / "idea.py").write_text(STRATEGY.replace('"previous_weights": weights', '"f": open'))
+    status, _, err = call(
+        capsys, "backtest", "idea.py", "--data", "cube.nc", "--start", "2016-02-01", "--out", "results"
+    )
+    assert status == 0
+    assert "note: no state.out.pickle.gz" in err
+    assert "state.out.pickle.gz" not in contents(work / "results")
+
+
 def test_an_interrupt_is_status_130_and_leaves_earlier_results(work, capsys):
     call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--start", "2016-01-04", "--out", "results")
     before = contents(work / "results")
@@ -254,5 +282,5 @@ def test_an_interrupt_is_status_130_and_leaves_earlier_results(work, capsys):
     os.kill(running.pid, signal.SIGINT)
     _, err = running.communicate(timeout=30)
     assert running.returncode == 130
-    assert err.strip().splitlines() == ["interrupted: earlier results and state are untouched"]
+    assert err.splitlines() == ["interrupted: earlier results and state are untouched"]
     assert contents(work / "results") == before

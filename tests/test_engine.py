@@ -1,13 +1,17 @@
 """One step: what the user's functions see, what they may return, and that two calls never share anything."""
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from toys import blend, equal_weights, market, momentum, predict_below_mean, train_mean
 
-from qlstm import engine
+from qlstm import engine, generators
+from qlstm.cube import Windows
 from qlstm.errors import DataError, StrategyError
 from qlstm.strategy import Memory, Strategy
 
@@ -17,7 +21,7 @@ T = CUBE.time.values[200]
 
 def step(predict, cube=CUBE, t=T, memory=None, **settings):
     strategy = Strategy(predict=predict, name="toy", **{"lookback_period": 30} | settings)
-    return engine.step(strategy, memory or Memory(), engine.prepare(strategy, cube), t)
+    return engine.step(strategy, memory or Memory(), engine.prepare(strategy, Windows(cube)), t)
 
 
 def test_train_and_predict_see_windows_that_end_today():
@@ -44,7 +48,7 @@ def test_a_model_is_kept_until_it_is_due():
     strategy = Strategy(
         train=train_mean, predict=predict_below_mean, train_period=50, lookback_period=5, retrain_interval=7
     )
-    windows = engine.prepare(strategy, CUBE)
+    windows = engine.prepare(strategy, Windows(CUBE))
     memory, trained = Memory(), []
     for t in CUBE.time.values[200:220]:
         _, memory = engine.step(strategy, memory, windows, t)
@@ -126,7 +130,7 @@ def test_a_train_that_fails_on_a_later_day_is_named_with_it():
         return {"mean": 0.0, "rows": 0}
 
     strategy = Strategy(train=train, predict=predict_below_mean, retrain_interval=1, train_period=30, lookback_period=5)
-    windows = engine.prepare(strategy, CUBE)
+    windows = engine.prepare(strategy, Windows(CUBE))
     _, memory = engine.step(strategy, Memory(), windows, T)
     with pytest.raises(StrategyError, match=r"train failed on 2015-10-09: ValueError: singular matrix"):
         engine.step(strategy, memory, windows, CUBE.time.values[201])
@@ -140,7 +144,7 @@ def test_writing_into_a_window_is_refused_with_the_way_out():
     with pytest.raises(StrategyError, match=r"windows are read-only: copy first, or pass copy_windows=True"):
         step(predict)
     strategy = Strategy(predict=predict, lookback_period=30)
-    engine.step(strategy, Memory(), engine.prepare(strategy, CUBE, copy_windows=True), T)
+    engine.step(strategy, Memory(), engine.prepare(strategy, Windows(CUBE, copy_windows=True)), T)
     assert float(CUBE.isel(field=0).min()) > 0
 
 
@@ -156,7 +160,7 @@ def test_each_call_is_seeded_by_strategy_and_day_and_the_users_generators_come_b
     expected = (random.random(), np.random.random())
     random.seed(1)
     np.random.seed(1)
-    with engine.generators_kept():
+    with generators.kept():
         step(predict)
         step(predict)
         step(predict, t=CUBE.time.values[201])
@@ -181,7 +185,7 @@ def test_features_become_fields_computed_once():
         return (data.sel(field="mean5").isel(time=-1) > 0).astype(float) / 5
 
     strategy = Strategy(predict=predict, features=features, lookback_period=3)
-    windows = engine.prepare(strategy, CUBE)
+    windows = engine.prepare(strategy, Windows(CUBE))
     made = len(calls)
     for t in CUBE.time.values[100:110]:
         row, _ = engine.step(strategy, Memory(), windows, t)
@@ -203,7 +207,7 @@ def test_features_become_fields_computed_once():
 )
 def test_features_that_look_ahead_or_are_mislabelled_are_refused(features, words):
     with pytest.raises(StrategyError, match=words):
-        engine.prepare(Strategy(predict=equal_weights, features=features), CUBE)
+        engine.prepare(Strategy(predict=equal_weights, features=features), Windows(CUBE))
 
 
 def test_several_cubes_reach_the_strategy_by_name():
@@ -218,3 +222,90 @@ def test_several_cubes_reach_the_strategy_by_name():
 def test_the_traded_cube_must_have_all_fields():
     with pytest.raises(DataError, match=r"data\['a'\] lacks field 'open'"):
         step(equal_weights, {"a": CUBE.sel(field=["close"])})
+
+
+def test_an_exit_in_a_users_function_is_an_error():
+    def predict(data):
+        raise SystemExit(0)
+
+    with pytest.raises(StrategyError, match=r"predict failed on 2015-10-08: SystemExit: 0"):
+        step(predict)
+
+
+TORCH_FIRST = """
+import random, numpy as np, sys
+from qlstm import engine, generators
+from qlstm.cube import Windows
+from qlstm.strategy import Memory, Strategy
+sys.path.insert(0, sys.argv[1])
+from toys import equal_weights, market
+drawn = []
+def predict(data):
+    import torch
+    drawn.append(float(torch.rand(1)))
+    return equal_weights(data)
+cube = market(days=60)
+strategy = Strategy(predict=predict, lookback_period=10)
+windows = engine.prepare(strategy, Windows(cube))
+with generators.kept():
+    assert "torch" not in sys.modules
+    for _ in range(2):
+        engine.step(strategy, Memory(), windows, cube.time.values[50])
+import torch
+print(drawn[0].hex(), drawn[1].hex(), float(torch.rand(1)).hex())
+"""
+
+
+def test_a_torch_that_the_strategy_is_the_first_to_import_is_seeded_too():
+    def drawn():
+        folder = str(Path(__file__).parent)
+        done = subprocess.run([sys.executable, "-c", TORCH_FIRST, folder], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    one, two = drawn(), drawn()
+    assert one[0] == one[1] == two[0]
+    assert one[2] != two[2]  # what the user draws afterwards is not the strategy's
+
+
+def test_the_users_torch_generator_comes_back():
+    import torch
+
+    def predict(data):
+        torch.rand(3)
+        return equal_weights(data)
+
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    with generators.kept():
+        step(predict)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_state_is_handed_over_as_a_tree_of_values_as_a_file_would_give_it_back():
+    shared = np.asfortranarray(np.arange(12.0).reshape(3, 4))
+    state = {"a": shared, "b": [shared, (shared.T,)], "w": equal_weights(CUBE)}
+    seen = {}
+
+    def predict(data, given):
+        seen.update(given)
+        given["a"] *= 0.0
+        return equal_weights(data), given
+
+    step(predict, memory=Memory(state=state))
+    assert seen["a"].flags.c_contiguous
+    assert seen["b"][1][0].flags.c_contiguous
+    np.testing.assert_array_equal(seen["b"][0], shared)
+    np.testing.assert_array_equal(seen["b"][1][0], shared.T)
+    xr.testing.assert_identical(seen["w"], state["w"])
+    assert shared.sum() == 66.0
+
+
+@pytest.mark.parametrize(
+    "weights", [CUBE, WEIGHTS, WEIGHTS.expand_dims(time=3), None], ids=["cube", "one row", "no labels", "none"]
+)
+def test_batch_mode_names_what_is_not_weights_over_time(weights):
+    strategy = Strategy(predict=lambda data: weights, lookback_period=20, predict_each_day=False)
+    windows = engine.prepare(strategy, Windows(CUBE))
+    with pytest.raises(StrategyError, match=r"in batch mode predict must return weights with dims \(time, asset\)"):
+        engine.batch(strategy, Memory(), windows, CUBE.time.values[100:110])

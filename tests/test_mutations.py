@@ -23,7 +23,7 @@ MUTATIONS = {
         "test_cube.py test_engine.py",
     ),
     "windows are read-only": ("cube.py", "values.flags.writeable = False", "pass", "test_cube.py test_engine.py"),
-    "the state is a copy": ("engine.py", "copy.deepcopy(memory.state)", "memory.state", "test_engine.py"),
+    "the state is a copy": ("engine.py", "_copied(memory.state)", "memory.state", "test_engine.py"),
     "models are due on the day": ("schedule.py", "t >= trained_at +", "t > trained_at +", "test_schedule.py"),
     "weights are booked by label": (
         "weights.py",
@@ -31,7 +31,7 @@ MUTATIONS = {
         "np.arange(len(labels))",
         "test_weights.py",
     ),
-    "calls are seeded": ("engine.py", "    _seed(strategy.seed, t)\n", "", "test_engine.py"),
+    "calls are seeded": ("engine.py", "    generators.seed(strategy.seed, t)\n", "", "test_engine.py"),
     "infinite weights are refused": ("engine.py", "infinite.any()", "False", "test_engine.py"),
     "every asset starts from the seed": ("nn/fitting.py", "torch.manual_seed(seed)", "pass", "test_nn.py"),
 }
@@ -63,5 +63,5 @@ def test_breaking_a_guarantee_makes_its_tests_fail(guarantee, tmp_path):
 
 def test_the_same_tests_pass_on_an_unbroken_copy(tmp_path):
     copied(tmp_path)
-    done = run_tests(tmp_path, "test_cube.py test_schedule.py test_weights.py")
+    done = run_tests(tmp_path, "test_cube.py test_schedule.py test_weights.py test_engine.py test_files.py test_nn.py")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -92,6 +92,22 @@ def test_thirty_single_passes_equal_the_multi_pass(file, tmp_path):
     check_parity(file, tmp_path, 30, 7)
 
 
+def test_a_state_whose_parts_share_memory_or_lie_across_it_is_the_same_from_a_file(tmp_path):
+    file = tmp_path / "sharing.py"
+    file.write_text(
+        "import qlstm, numpy as np\n"
+        "def predict(data, state):\n"
+        "    close = data.sel(field='close', drop=True).isel(time=-1, drop=True)\n"
+        "    if state is None:\n"
+        "        w = close / close.sum()\n"
+        "        state = {'now': w, 'anchor': w, 'table': np.asfortranarray(np.random.rand(50, close.size))}\n"
+        "    state['now'] *= 0.5 + state['table'].sum(axis=0) / 100\n"
+        "    return state['anchor'] * 0.5 + state['now'] * 0.1, state\n"
+        "strategy = qlstm.Strategy(predict=predict, lookback_period=5)\n"
+    )
+    check_parity(file, tmp_path, 3, 3)
+
+
 def test_the_check_sees_a_strategy_that_remembers_outside_its_state(tmp_path):
     """The parity test itself is tested: a global that survives between days must be caught."""
     file = tmp_path / "forgetful.py"

@@ -1,11 +1,13 @@
 """The daily run: one day booked once, catch-up in order, the contest's environment variables honoured."""
 
+import dataclasses
 import gzip
 import io
 
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import ROOT
 from toys import blend, equal_weights, market, predict_below_mean, train_mean
 
 import qlstm
@@ -180,3 +182,55 @@ def test_a_day_the_data_lack_is_refused(tmp_path):
 def test_a_second_writer_is_kept_out(tmp_path):
     with state.Store(tmp_path / "blend").lock(), pytest.raises(StateError, match=r"being written by process \d+"):
         run(tmp_path, DAYS[0])
+
+
+def test_features_see_nothing_after_the_day(tmp_path):
+    seen = []
+
+    def features(cube):
+        seen.append(cube.time.values[-1])
+        return {"mean": cube.sel(field="close").rolling(time=5).mean()}
+
+    run(tmp_path, DAYS[1], qlstm.Strategy(predict=equal_weights, features=features, lookback_period=10, name="f"))
+    assert max(seen) == DAYS[1]
+
+
+def test_a_given_state_whose_models_are_of_a_later_day_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "state.in.pickle.gz"
+    state.write(qlstm.Memory(DAYS[3], {"mean": 0.0, "rows": 1}, None), path)
+    monkeypatch.setenv("IN_STATE_PATH", str(path))
+    with pytest.raises(StateError, match="holds models trained on"):
+        run(tmp_path, DAYS[1], ML)
+
+
+def test_a_state_written_by_other_code_is_noted(tmp_path):
+    file = tmp_path / "idea.py"
+    text = "import qlstm\nfrom toys import blend\ndef predict(data, state):\n    return blend(data, state)\n"
+    file.write_text(text + "strategy = qlstm.Strategy(predict=predict, lookback_period=20)\n")
+    run(tmp_path, DAYS[0], qlstm.load_strategy(file))
+    assert not any("other code" in note for note in run(tmp_path, DAYS[1], qlstm.load_strategy(file)).notes)
+    file.write_text(file.read_text() + "# edited\n")
+    assert any("other code" in note for note in run(tmp_path, DAYS[2], qlstm.load_strategy(file)).notes)
+
+
+def test_catching_up_keeps_the_notes_of_every_day(tmp_path):
+    def predict(data, state):
+        weights, state = blend(data, state)
+        return weights.where(weights.asset != "TOY:001"), state
+
+    strategy = qlstm.Strategy(predict=predict, lookback_period=20, name="n")
+    run(tmp_path, DAYS[0], strategy)
+    notes = run(tmp_path, DAYS[3], strategy, catch_up=True).notes
+    assert sum("1 NaN weights" in note for note in notes) == 3
+
+
+def test_the_seeds_strategy_goes_on_when_a_held_asset_leaves_the_data(tmp_path):
+    strategy = qlstm.load_strategy(ROOT / "strategies" / "lstm_state.py")
+    for interval in (1, 180):
+        each = dataclasses.replace(strategy, retrain_interval_after_submit=interval, name=f"every{interval}")
+        first = run(tmp_path, DAYS[0], each)
+        assert float(first.weights.sel(asset="TOY:002").sum()) > 0
+        left = CUBE.drop_sel(asset="TOY:002")
+        second = qlstm.run(each, left, state_dir=tmp_path, date=DAYS[1], progress=False)
+        assert "TOY:002" not in second.weights.asset.values
+        assert float(second.weights.sum()) > 0.3

@@ -61,3 +61,16 @@ def test_an_end_before_the_start_is_refused():
 def test_what_is_not_a_date_is_refused(wrong):
     with pytest.raises(DataError, match="is not a date"):
         as_time(wrong)
+
+
+@pytest.mark.parametrize("wrong", [20150601, 2015, 1.5, "3000-01-01", "1600-01-01"])
+def test_numbers_and_times_out_of_range_are_not_taken_for_dates(wrong):
+    with pytest.raises(DataError, match="is not a date"):
+        as_time(wrong)
+
+
+@pytest.mark.parametrize("days", [100_000, 10**9])
+def test_a_period_longer_than_any_data_means_all_of_them(days):
+    assert len(list(blocks(TIMES, days))) == 1
+    assert not due(TIMES[-1], TIMES[0], days)
+    assert len(period(TIMES, None, None, days, 1)) == len(period(TIMES, TIMES[1], None, 1, 1))

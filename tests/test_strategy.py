@@ -115,3 +115,42 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
 def test_memory_is_empty_on_the_first_day():
     assert Memory() == Memory(None, None, None)
     assert qlstm.Memory(np.datetime64("2020-01-01"), {}, 1).state == 1
+
+
+def test_a_file_that_exits_is_refused_not_obeyed(tmp_path):
+    with pytest.raises(StrategyError, match=r"idea.py, line 2: SystemExit: 0"):
+        load_strategy(file_with(tmp_path, "import sys\nsys.exit(0)\n"))
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/b", "", ".hidden", "..", "a\\b", "a\nb"])
+def test_a_name_that_is_no_folders_name_is_refused(name):
+    with pytest.raises(StrategyError, match="name of its folder too"):
+        Strategy(predict=lambda data: None, name=name)
+
+
+def test_a_seed_must_be_a_number():
+    with pytest.raises(StrategyError, match="seed must be a whole number, got None"):
+        Strategy(predict=lambda data: None, seed=None)
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        {"predict": lambda models, data: None},  # train= was forgotten
+        {"train": lambda data: None, "predict": lambda data, state: None},
+        {"predict": lambda state, data: None},
+        {"train": lambda state: None, "predict": lambda m, d: None},
+    ],
+)
+def test_an_argument_in_anothers_place_is_refused(functions):
+    with pytest.raises(StrategyError, match="takes the wrong arguments; write"):
+        Strategy(**functions)
+
+
+def test_the_code_hash_of_functions_without_a_file_follows_their_constants():
+    def hash_of(text):
+        names = {}
+        exec(f"def predict(data):\n    return (lambda d: d * {text})(data)\n", names)
+        return Strategy(predict=names["predict"]).code_hash
+
+    assert hash_of("0.1") == hash_of("0.1") != hash_of("0.9")

@@ -74,7 +74,7 @@ def encode(
     created = None if memory.trained_at is None else memory.trained_at.astype("datetime64[ns]")
     models = memory.models
     if strategy is not None and strategy.dump is not None and models is not None:
-        models = {KIND: DUMPED, "value": describe(strategy.dump(models), "models", namespace)}
+        models = {KIND: DUMPED, "value": describe(_of_the_users(strategy, "dump", models), "models", namespace)}
     else:
         models = describe(models, "models", namespace)
     content = payload.dumps((created, models, describe(memory.state, "state", namespace)))
@@ -119,7 +119,7 @@ def decode(data: bytes, strategy: Strategy | None = None, what: str = "the state
         return memory
     if strategy.load is None:
         raise StateError(f"{what}: its models were saved by a dump function; give {strategy.where} the load for it")
-    return Memory(memory.trained_at, strategy.load(memory.models), memory.state)
+    return Memory(memory.trained_at, _of_the_users(strategy, "load", memory.models), memory.state)
 
 
 def _memory(parts: tuple[Any, Any, Any], namespace: Mapping[str, Any] | None, what: str) -> Memory:
@@ -139,6 +139,14 @@ def _check_way_back(content: bytes, namespace: Mapping[str, Any] | None) -> None
         _memory(split_memory(payload.loads(content, what), what, ours=True), namespace, what)
     except StateError as error:
         raise StateError(f"the memory was not saved, since it could not be read back: {error}") from error
+
+
+def _of_the_users(strategy: Strategy, role: str, models: Any) -> Any:
+    """Call the strategy's own `dump` or `load`; whatever it raises becomes an error that names it."""
+    try:
+        return getattr(strategy, role)(models)
+    except Exception as error:  # the user's code may raise anything
+        raise StateError(f"{strategy.where}: {role} failed: {type(error).__name__}: {error}") from error
 
 
 def header(data: bytes, what: str = "the state") -> dict[str, Any]:

@@ -166,7 +166,7 @@ class Store:
             if dates and dates[-1] > as_of:
                 raise StateError(
                     f"{self.folder} has generations up to {_name(dates[-1])}, which do not follow from this new "
-                    f"{name}; roll back to before {name} first"
+                    f"{name}; remove the folders of later days first"
                 )
             try:
                 files.publish_folder(self.folder / name, contents)
