@@ -22,7 +22,8 @@ soak: $(INSTALLED)
 	$(BIN)/python -m pytest -m soak
 
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/engine.py
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	for table in benchmarks/*.py; do echo "== $$table"; $(BIN)/python $$table; done
 
 $(INSTALLED): setup.cfg constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

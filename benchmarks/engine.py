@@ -26,14 +26,14 @@ from qlstm.strategy import Memory
 ASSETS, DAYS, WINDOW, REPEATS = 100, 1500, 155, 7
 
 
-def market() -> xr.DataArray:
+def market(days: int = DAYS, assets: int = ASSETS) -> xr.DataArray:
     random = np.random.default_rng(0)
-    close = 50 * np.exp(np.cumsum(0.01 * random.standard_normal((DAYS, ASSETS)), axis=0))
+    close = 50 * np.exp(np.cumsum(0.01 * random.standard_normal((days, assets)), axis=0))
     values = np.stack([close, close * 1.01, close * 0.99, close, np.full_like(close, 1e6), np.ones_like(close)])
     coords = {
         "field": ["open", "high", "low", "close", "vol", "is_liquid"],
-        "time": pd.bdate_range("2010-01-01", periods=DAYS),
-        "asset": [f"A{i:03d}" for i in range(ASSETS)],
+        "time": pd.bdate_range("2010-01-01", periods=days),
+        "asset": [f"A{i:03d}" for i in range(assets)],
     }
     return xr.DataArray(values, dims=("field", "time", "asset"), coords=coords, name="stocks_nasdaq100")
 
@@ -89,7 +89,7 @@ def main() -> None:
         ("a window shares memory with the cube", str(np.shares_memory(windows(t, WINDOW).values, cube.values))),
         ("peak memory, 250 days", f"{peak_mb(stateless, cube, 250):.1f} MB"),
         ("peak memory, 1250 days", f"{peak_mb(stateless, cube, 1250):.1f} MB"),
-        ("import qlstm", f"{process_s('-c', 'import qlstm') - started:.3f} s"),
+        ("import qlstm", f"{process_s('-c', 'import qlstm'):.3f} s, of which Python itself {started:.3f} s"),
         ("qlstm --help", f"{process_s('-m', 'qlstm', '--help'):.3f} s, of which Python itself {started:.3f} s"),
     ]
     print(
