@@ -74,14 +74,14 @@ def _first(values: np.ndarray, count: int) -> np.ndarray:
     return marked.astype(np.float64)
 
 
-def calc_rolling_metric(condition: xr.DataArray, window: int, metric: Metric) -> xr.DataArray:
-    """Return the rolling population deviation or mean over `window` rows.
+def calc_rolling_metric(condition: xr.DataArray, rolling_window: int, metric: Metric = "std") -> xr.DataArray:
+    """Return the rolling population deviation or mean over `rolling_window` rows.
 
     Parameters
     ----------
     condition : xr.DataArray
         A dim time, and others.
-    window : int
+    rolling_window : int
         Rows, at least 1; fewer, or a NaN among them, give NaN.
     metric : {"std", "mean"}
         Which.
@@ -100,12 +100,12 @@ def calc_rolling_metric(condition: xr.DataArray, window: int, metric: Metric) ->
         raise DataError(f"a dim time is needed, got ({', '.join(map(str, condition.dims))})")
     if metric not in ("std", "mean"):
         raise DataError(f"no such metric {metric!r}; use 'std' or 'mean'")
-    if window < 1:
-        raise DataError(f"the rolling window must be at least 1 row, got {window}")
+    if rolling_window < 1:
+        raise DataError(f"the rolling window must be at least 1 row, got {rolling_window}")
     series = condition.transpose("time", ...)
-    if window > len(series):
+    if rolling_window > len(series):
         return xr.full_like(series, np.nan, dtype=np.float64)
-    mean, std = rolling_moments(series.values, window, window)
+    mean, std = rolling_moments(series.values, rolling_window, rolling_window)
     return series.copy(data=std if metric == "std" else mean)
 
 

@@ -21,13 +21,13 @@ def in_notebook() -> bool:
     return "ipykernel" in sys.modules
 
 
-def make_major_plots(table: xr.DataArray, weights: xr.DataArray | None = None) -> Any:
+def make_major_plots(table: Any, weights: Any = None) -> Any:
     """Draw a statistics table, one panel below the other over a common time axis.
 
     Parameters
     ----------
-    table : xr.DataArray
-        Dims ``(time, field)``, from `qlstm.stats.calc_stat`.
+    table : xr.DataArray or Result
+        Dims ``(time, field)``, from `qlstm.stats.calc_stat`; or a backtest's result, which brings its weights.
     weights : xr.DataArray, optional
         Dims ``(time, asset)``; adds the panel of long and short exposure.
 
@@ -45,6 +45,8 @@ def make_major_plots(table: xr.DataArray, weights: xr.DataArray | None = None) -
         from plotly.subplots import make_subplots
     except ImportError as error:
         raise OutputError("plots need plotly; install it with: pip install qlstm[report]") from error
+    if not isinstance(table, xr.DataArray):
+        table, weights = table.stats, table.weights
     titles = ["Equity (start = 1, log scale)", "Underwater (%)", f"Sharpe ratio of the last {_YEAR} rows"]
     titles += ["Exposure (share of capital)"] if weights is not None else []
     figure = make_subplots(rows=len(titles), cols=1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.05)

@@ -174,6 +174,16 @@ def test_a_given_state_that_is_not_there_is_a_first_day(tmp_path, monkeypatch):
     assert run(tmp_path, DAYS[0]).state["n"] == 1
 
 
+def test_the_contests_rules_hold_in_the_single_pass_too(tmp_path):
+    """Trap Q8: a long-only contest's single pass wrote short positions."""
+    strategy = qlstm.Strategy(
+        predict=lambda data: equal_weights(data) * np.array([-1, 1, 1, 1, 1]), contest="stocks_long", name="long"
+    )
+    weights = run(tmp_path, DAYS[0], strategy).weights
+    assert float(weights.min()) == 0.0
+    assert float(fractions(tmp_path / "long" / str(DAYS[0])[:10] / "fractions.nc.gz").min()) == 0.0
+
+
 def test_a_day_the_data_lack_is_refused(tmp_path):
     with pytest.raises(DataError, match="no row for 2030-01-01; they run 2015-01-01 to"):
         run(tmp_path, "2030-01-01")

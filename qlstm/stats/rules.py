@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from .. import weights as algebra
-from ..errors import WeightsError
+from ..errors import DataError, WeightsError
 from ..weights import calc_exposure
 from .panel import Panel, times_of
 from .windows import rolling_sums
@@ -145,6 +145,8 @@ def calc_sector_distribution(
         Dims ``(time, sector)``: absolute weights over max(1, their sum), and ``Cash``, what is left.
     """
     book = algebra.check_dims(weights)
+    if isinstance(sectors, str):
+        raise DataError(f"sectors must be a list of {{id, sector}}, got {sectors!r}: asset lists are not kept here")
     if timeseries is not None:
         days = pd.DatetimeIndex(np.asarray(timeseries))
         book = book.reindex(time=days, fill_value=0.0)
