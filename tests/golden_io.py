@@ -91,7 +91,9 @@ def argument(encoded: object, function: callable) -> object:
         return stored("inputs", encoded["$time"]).time
     if what == "$table":
         return copy.deepcopy(index()["tables"][encoded["$table"]])
-    raise ValueError(f"unknown argument {encoded}")
+    if any(str(key).startswith("$") for key in encoded):
+        raise ValueError(f"unknown argument {encoded}")
+    return encoded
 
 
 def _input(encoded: dict) -> object:
