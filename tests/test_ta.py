@@ -271,17 +271,28 @@ def test_something_that_is_no_series_is_refused(given, said):
         ta.ema(given, 2)
 
 
-def test_inputs_are_neither_written_to_nor_shared_with_the_result():
-    market = prices(6, holes=0.1)
-    for values in market.values():
-        values.flags.writeable = False
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("times", [TIMES, 20_000])  # one tile, and several
+def test_inputs_are_neither_written_to_nor_shared_with_the_result(times, writable):
+    market = prices(6, times=times, holes=0.1)
     kept = {key: values.copy() for key, values in market.items()}
+    for values in market.values():
+        values.flags.writeable = writable
     for name in CASES:
         for result in call(name, market):
             assert result.flags.writeable
             assert not any(np.shares_memory(result, values) for values in market.values())
     for key, values in market.items():
         np.testing.assert_array_equal(values, kept[key])
+
+
+def test_small_arrays_and_what_takes_the_long_way_give_the_same_bits(monkeypatch):
+    market = prices(10, times=101, assets=37, holes=0.05)
+    small = {name: call(name, market) for name in CASES}
+    monkeypatch.setattr(_apply, "_are_rows_up_to", lambda *_: False)
+    for name, results in small.items():
+        for got, want in zip(call(name, market), results, strict=True):
+            assert got.tobytes() == want.tobytes()
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------

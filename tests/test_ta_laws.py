@@ -154,3 +154,19 @@ def test_a_rank_and_an_oscillator_stay_between_their_ends(market, periods):
     rank, strength = ta.rolling_rank(market["c"], periods), ta.rsi(market["c"], periods)
     assert np.isnan(rank).all() or (np.nanmin(rank) >= 0 and np.nanmax(rank) <= 1)
     assert np.isnan(strength).all() or (np.nanmin(strength) >= 0 and np.nanmax(strength) <= 100)
+
+
+@given(market=markets(holes=0.0), periods=st.integers(1, 20), data=st.data())
+@often
+def test_a_window_that_a_huge_value_has_left_equals_one_it_never_touched(market, periods, data):
+    spike = data.draw(st.integers(0, market["c"].shape[1] - 1))
+    spiked = every(np.copy, market)
+    for values in spiked.values():
+        values[:, spike] = 1e17
+    for name in ("sma", "lwma", "vwma", "variance", "covariance", "stochastic_k", "rolling_zscore"):
+        inputs = CASES[name][0]
+        window = max(periods, 2)
+        got, want = [
+            getattr(ta, name)(*[m[key] for key in inputs], window)[:, spike + window :] for m in (spiked, market)
+        ]
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-11)

@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ._containers import SeriesT, aligned, like, numbers, time_axis
 from ._layout import Rows, transpose
-from ._rows import read_only, run, scratch
+from ._rows import run, scratch
 
 __all__ = ["Average", "SeriesT", "apply", "apply_kernel", "average", "check_periods"]
 
 Piece = tuple[list[NDArray[Any]], list[Rows]]  # inputs and outputs, (asset, time) views
 Task = Callable[[list[Rows], list[Rows]], None]  # reads the inputs, fills the outputs
 
+FLOAT64 = np.dtype(np.float64)
 TILE = 1 << 15  # elements: 256 KiB per array, so a tile, its temporaries and its result stay in the second-level cache
 STRIP = 32  # assets transposed at once: 1.6 ns per element in and 0.9 out, against 1.6 and 2.1 for 8, a cache line
 SHARED = 1 << 19  # elements from which on a second thread, which takes 0.1 to 0.2 ms to start, pays
@@ -71,6 +72,8 @@ def average(ma: int | Callable[[Any], Any], kind: Callable[[Rows, int], Rows], w
 
 def apply_kernel(kernel: Callable[..., None], first: SeriesT, *others: Any, args: tuple[Any, ...] = ()) -> SeriesT:
     """Run one kernel, which writes straight into the result, over series of any kind; see `apply` and `_rows.run`."""
+    if _are_rows_up_to(SHARED, first, others):
+        return run(kernel, first, *others, args=args, out=np.empty(first.shape))  # type: ignore[arg-type, return-value]
 
     def task(inputs: list[Rows], outs: list[Rows]) -> None:
         run(kernel, *inputs, args=args, out=outs[0])
@@ -108,14 +111,15 @@ def apply(
     """
 
     def task(inputs: list[Rows], outs: list[Rows]) -> None:
-        with np.errstate(all="ignore"):  # 0 / 0 is how many indicators say "undefined"
-            # Read-only, because a tile may be the user's own memory.
-            results = body(*[read_only(rows) for rows in inputs], *averages)
+        results = body(*inputs, *averages)
         for out, result in zip(outs, results if outputs > 1 else (results,), strict=True):
             out[...] = result
 
     if any(isinstance(one, _CustomAverage) for one in averages):
         results = _whole(body, first, others, averages, outputs)
+    elif _are_rows_up_to(TILE, first, others):
+        with np.errstate(all="ignore"):
+            return body(first, *others, *averages)  # new arrays, because no step writes to its inputs
     else:
         results = _over_tiles(task, first, others, outputs)
     return results if outputs > 1 else results[0]
@@ -149,7 +153,7 @@ def _over_tiles(task: Task, first: Any, others: tuple[Any, ...], outputs: int) -
 def _work(task: Task, strips: Iterator[Piece]) -> None:
     """Do strips until none is left."""
     kept: dict[int, Rows] = {}
-    with scratch:
+    with scratch, np.errstate(all="ignore"):  # 0 / 0 is how many indicators say "undefined"
         for views, targets in strips:
             inputs = [_load(view, kept, k) for k, view in enumerate(views)]
             outs = [
@@ -164,7 +168,7 @@ def _work(task: Task, strips: Iterator[Piece]) -> None:
                 task([one[part] for one in inputs], [one[part] for one in outs])
             for target, out in zip(targets, outs, strict=True):
                 if out is not target:
-                    transpose(read_only(out), target.T)
+                    _turn(out, target.T)
 
 
 def _strips(views: list[NDArray[Any]], targets: list[Rows]) -> Iterator[Piece]:
@@ -185,20 +189,46 @@ def _strips(views: list[NDArray[Any]], targets: list[Rows]) -> Iterator[Piece]:
 
 
 def _height(size: int, times: int) -> int:
-    """Return how many rows make about `size` elements: eight float64 of neighbours share a cache line."""
-    return max(8, size // times // 8 * 8)
+    """Return how many rows make about `size` elements, by eights: what `ema` takes at once and a cache line holds."""
+    return -(-size // times // 8) * 8
 
 
 def _load(view: NDArray[Any], kept: dict[int, Rows], key: int) -> Rows:
     """Return a strip as contiguous float64 rows: itself where it is that already."""
-    if view.dtype == np.float64 and view.flags.c_contiguous and view.flags.aligned:
+    if _are_rows(view):
         return view
     rows = _rows_for(view, kept, key)
     if view.dtype == np.float64 and view.flags.aligned and view.strides[-1] != view.itemsize:
-        transpose(read_only(view.T), rows)
+        _turn(view.T, rows)
     else:
         rows[...] = view
     return rows
+
+
+def _are_rows(values: NDArray[Any]) -> bool:
+    """Tell whether kernels take an array as it is.
+
+    They would be compiled anew for arrays that cannot be written to; such windows of a cube are copied instead, which
+    costs nothing where they are transposed anyway.
+    """
+    return values.dtype is FLOAT64 and values.flags.carray  # contiguous, aligned and writable
+
+
+def _are_rows_up_to(size: int, first: Any, others: tuple[Any, ...]) -> bool:
+    """Tell whether inputs are arrays that kernels take as they are, and few numbers: what others go through takes 5 µs.
+
+    One step needs no tiles, because it keeps nothing; several need them from the size on that the cache holds.
+    """
+    for one in (first, *others):
+        if not (type(one) is np.ndarray and _are_rows(one) and one.ndim == 2 and one.shape == first.shape):
+            return False
+    return 0 < first.size <= size
+
+
+def _turn(source: NDArray[np.float64], target: NDArray[np.float64]) -> None:
+    source = source.view()
+    source.flags.writeable = False  # whether it is or not: what is compiled for one then serves the other
+    transpose(source, target)
 
 
 def _rows_for(view: NDArray[Any], kept: dict[int, Rows], key: int) -> Rows:

@@ -28,14 +28,14 @@ def time_axis(series: Any) -> int:
     DataError
         Not a series, or a DataArray without a dim `time`.
     """
-    if isinstance(series, xr.DataArray):
-        if "time" not in series.dims:
-            raise DataError(f"a DataArray needs a dim 'time' to run an indicator along, got dims {series.dims}")
-        return series.dims.index("time")
     if isinstance(series, np.ndarray):
         if series.ndim == 0:
             raise DataError(f"an indicator needs a series whose last axis is time, got the single number {series}")
         return series.ndim - 1
+    if isinstance(series, xr.DataArray):
+        if "time" not in series.dims:
+            raise DataError(f"a DataArray needs a dim 'time' to run an indicator along, got dims {series.dims}")
+        return series.dims.index("time")
     if isinstance(series, (pd.Series, pd.DataFrame)):
         return 0
     raise DataError(f"an indicator takes a DataArray, a pandas or a numpy series, got {type(series).__name__}")
@@ -49,10 +49,10 @@ def numbers(series: Any) -> NDArray[Any]:
     DataError
         Strings, objects, dates or complex numbers.
     """
-    if isinstance(series, (pd.Series, pd.DataFrame)):
-        values = _frame_values(series)
+    if isinstance(series, np.ndarray):
+        values = series
     else:
-        values = series if isinstance(series, np.ndarray) else series.values
+        values = _frame_values(series) if isinstance(series, (pd.Series, pd.DataFrame)) else series.values
     if values.dtype.kind not in "fiub":
         raise DataError(f"an indicator needs real numbers, got dtype {values.dtype}; convert the series to float")
     return values
@@ -70,6 +70,8 @@ def _frame_values(frame: pd.Series | pd.DataFrame) -> NDArray[Any]:
 
 def like(series: Any, values: NDArray[np.float64]) -> Any:
     """Return values in the container of a series, without its name and attributes, which do not describe them."""
+    if isinstance(series, np.ndarray):
+        return values
     if isinstance(series, xr.DataArray):
         result = series.copy(deep=False, data=values)
         result.name = None
@@ -77,9 +79,7 @@ def like(series: Any, values: NDArray[np.float64]) -> Any:
         return result
     if isinstance(series, pd.DataFrame):
         return pd.DataFrame(values, index=series.index, columns=series.columns, copy=False)
-    if isinstance(series, pd.Series):
-        return pd.Series(values, index=series.index, copy=False)
-    return values
+    return pd.Series(values, index=series.index, copy=False)
 
 
 def aligned(first: Any, other: Any) -> Any:

@@ -26,7 +26,6 @@ __all__ = [
     "ema",
     "highest",
     "lowest",
-    "read_only",
     "roc",
     "run",
     "scratch",
@@ -102,44 +101,35 @@ def run(kernel: Callable[..., None], *inputs: Rows, args: tuple[Any, ...] = (), 
     Rows
         `out`: NaN wherever an input is.
     """
-    # Kernels are compiled anew for arrays that differ in being writable; windows of a cube are not, so nothing is.
-    given = [read_only(rows) for rows in inputs]
     if out is None:
-        out = blank(given[0])
+        out = blank(inputs[0])
     first = np.zeros(len(out), np.int64)
     gaps = False
-    for rows in given:
+    for rows in inputs:
         gaps |= survey(rows, first)
     if gaps:
-        mask = np.isnan(given[0])
-        for rows in given[1:]:
+        mask = np.isnan(inputs[0])
+        for rows in inputs[1:]:
             mask |= np.isnan(rows)
         first[:] = 0
-        kernel(*[_packed(rows, mask) for rows in given], out, first, *args)
+        kernel(*[_packed(rows, mask) for rows in inputs], out, first, *args)
         unpack(out, mask)
     else:
-        kernel(*given, out, first, *args)
+        kernel(*inputs, out, first, *args)
     return out
 
 
 def _packed(rows: Rows, mask: NDArray[np.bool_]) -> Rows:
     packed = blank(rows)
     pack(rows, mask, packed)
-    return read_only(packed)
+    return packed
 
 
 def each(kernel: Callable[..., None], *inputs: Rows) -> Rows:
     """Run a kernel of `_daily`, which looks at one day at a time and so need not know what is missing."""
     out = blank(inputs[0])
-    kernel(*[read_only(rows) for rows in inputs], out)
+    kernel(*inputs, out)
     return out
-
-
-def read_only(rows: Rows) -> Rows:
-    """Return a view that cannot be written to."""
-    view = rows.view()
-    view.flags.writeable = False
-    return view
 
 
 def together(*rows: Rows) -> tuple[Rows, ...]:
@@ -160,9 +150,9 @@ def change(x: Rows, periods: int = 1) -> Rows:
     return run(_kernels.change, x, args=(periods,))
 
 
-def roc(x: Rows, periods: int) -> Rows:
-    """Return the change over `periods` observations in percent."""
-    return run(_kernels.roc, x, args=(periods,))
+def roc(x: Rows, periods: int, scale: float = 100.0) -> Rows:
+    """Return the change over `periods` observations, in percent or (scale 1.0) as a share."""
+    return run(_kernels.roc, x, args=(periods, scale))
 
 
 def sma(x: Rows, periods: int) -> Rows:
@@ -197,4 +187,4 @@ def lowest(x: Rows, periods: int) -> Rows:
 
 def true_range(high: Rows, low: Rows, close: Rows) -> Rows:
     """Return the day's range, stretched to the close before."""
-    return each(_daily.stretch, high, low, shift(close, 1))
+    return each(_daily.stretch, high, low, close)

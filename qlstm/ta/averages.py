@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import DataError
-from . import _kernels, _rows
+from . import _daily, _kernels, _rows
 from ._apply import apply, apply_kernel, check_periods
 from ._containers import SeriesT
 from ._layout import Rows
@@ -245,11 +245,7 @@ def tema(series: SeriesT, periods: int = 20, warm_periods: int | None = None, *,
         once = _rows.ema(x, *spans)
         twice = _rows.ema(once, *spans)
         thrice = _rows.ema(twice, *spans)
-        if not standard:
-            return thrice
-        once -= twice
-        once *= 3.0
-        return np.add(once, thrice, out=once)
+        return _rows.each(_daily.triple, once, twice, thrice) if standard else thrice
 
     return apply(body, series)
 

@@ -100,4 +100,4 @@ def roc(series: SeriesT, periods: int = 7) -> SeriesT:
     DataError
         As for `shift`.
     """
-    return apply_kernel(_kernels.roc, series, args=(check_periods(periods, "roc: periods", least=None),))
+    return apply_kernel(_kernels.roc, series, args=(check_periods(periods, "roc: periods", least=None), 100.0))

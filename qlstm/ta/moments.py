@@ -118,7 +118,7 @@ def beta(price_x: SeriesT, price_y: SeriesT, periods: int = 252, *, late: bool =
     window = check_periods(periods, "beta: periods")
 
     def body(x: Rows, y: Rows) -> Rows:
-        rx, ry = _returns(x), _returns(y)
+        rx, ry = _rows.roc(x, 1, 1.0), _rows.roc(y, 1, 1.0)
         both = _rows.run(_dispersion.covariance, rx, ry, args=(window, int(late)))
         both /= _rows.run(_dispersion.variance, ry, args=(window, int(late), 1.0))
         return both
@@ -152,7 +152,7 @@ def correlation(price_x: SeriesT, price_y: SeriesT, periods: int = 252, *, late:
     window = check_periods(periods, "correlation: periods")
 
     def body(x: Rows, y: Rows) -> Rows:
-        rx, ry = _returns(x), _returns(y)
+        rx, ry = _rows.roc(x, 1, 1.0), _rows.roc(y, 1, 1.0)
         both = _rows.run(_dispersion.covariance, rx, ry, args=(window, int(late)))
         both /= _rows.std(rx, window, late)
         both /= _rows.std(ry, window, late)
@@ -200,8 +200,3 @@ def realized_volatility(series: SeriesT, periods: int = 20, points_per_year: flo
         return np.sqrt(volatility, out=volatility)
 
     return apply(body, series)
-
-
-def _returns(prices: Rows) -> Rows:
-    returns = _rows.roc(prices, 1)
-    return np.divide(returns, 100.0, out=returns)

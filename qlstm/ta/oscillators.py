@@ -140,8 +140,7 @@ def rsi(series: SeriesT, ma: _MA = 14) -> SeriesT:
 
     def body(x: Rows, mean: _Smooth) -> Rows:
         step = _rows.change(x)
-        gains = mean(_rows.each(_daily.positive, step))
-        losses = mean(_rows.each(_daily.positive, np.negative(step, out=step)))
+        gains, losses = mean(_rows.each(_daily.gain, step)), mean(_rows.each(_daily.loss, step))
         return _rows.each(_daily.strength, gains, losses)
 
     return apply(body, series, averages=[average(ma, _rows.wilder_ma, "rsi: ma")])

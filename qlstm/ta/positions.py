@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _dispersion, _rows
+from . import _daily, _dispersion, _rows
 from ._apply import apply, apply_kernel, average, check_periods
 from ._containers import SeriesT
 from ._layout import Rows
@@ -74,10 +74,7 @@ def ma_distance(series: SeriesT, ma: int | Callable[[Any], Any] = 20) -> SeriesT
     """
 
     def body(x: Rows, mean: Callable[[Rows], Rows]) -> Rows:
-        level = mean(x)
-        np.divide(x, level, out=level)
-        level -= 1.0
-        return level
+        return _rows.each(_daily.distance, x, mean(x))
 
     return apply(body, series, averages=[average(ma, _rows.sma, "ma_distance: ma")])
 
@@ -132,9 +129,6 @@ def rolling_zscore(series: SeriesT, periods: int = 20) -> SeriesT:
     window = check_periods(periods, "rolling_zscore: periods", least=2)
 
     def body(x: Rows) -> Rows:
-        distance = _rows.sma(x, window)
-        np.subtract(x, distance, out=distance)
-        distance /= _rows.std(x, window)
-        return distance
+        return _rows.each(_daily.standardize, x, _rows.sma(x, window), _rows.std(x, window))
 
     return apply(body, series)

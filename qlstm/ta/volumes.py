@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _daily, _kernels, _rows
+from . import _daily, _rows
 from ._apply import apply, average, check_periods
 from ._containers import SeriesT
 from ._layout import Rows
@@ -42,7 +42,7 @@ def obv(close: SeriesT, volume: SeriesT) -> SeriesT:
 
     def body(c: Rows, v: Rows) -> Rows:
         step = _rows.change(c)
-        return _rows.run(_kernels.cumulate, _rows.each(_daily.sided, v, step))
+        return _rows.each(_daily.cumulate, _rows.each(_daily.sided, v, step))
 
     return apply(body, close, volume)
 
@@ -70,9 +70,7 @@ def chaikin_adl(high: SeriesT, low: SeriesT, close: SeriesT, volume: SeriesT) ->
     """
 
     def body(h: Rows, l: Rows, c: Rows, v: Rows) -> Rows:
-        place = np.subtract(c, l, out=_rows.blank(h))
-        place -= np.subtract(h, c, out=_rows.blank(h))
-        return _rows.run(_kernels.cumulate, _rows.each(_daily.flow, place, v, h, l))
+        return _rows.each(_daily.cumulate, _rows.each(_daily.placed, h, l, c, v))
 
     return apply(body, high, low, close, volume)
 
