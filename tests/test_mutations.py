@@ -33,7 +33,7 @@ MUTATIONS = {
     ),
     "calls are seeded": ("engine.py", "    generators.seed(strategy.seed, t)\n", "", "test_engine.py"),
     "infinite weights are refused": ("engine.py", "infinite.any()", "False", "test_engine.py"),
-    "every asset starts from the seed": ("nn/fitting.py", "torch.manual_seed(seed)", "pass", "test_nn.py"),
+    "every asset starts from the seed": ("nn/prototypes.py", "torch.manual_seed(seed)", "pass", "test_nn.py"),
 }
 
 

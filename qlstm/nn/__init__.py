@@ -5,16 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._lazy import attribute
-from .optimizers import LBFGS, SGD, Adam, Optimizer, RMSprop
+from .optimizers import LBFGS, SGD, Adagrad, Adam, Optimizer, RMSprop, Rprop
 
 if TYPE_CHECKING:
-    from .fitting import Models, fit
+    from .descent import Validation
+    from .fitting import fit
+    from .models import Models
     from .networks import LSTM
     from .scoring import predict
 
-__all__ = ["LBFGS", "LSTM", "SGD", "Adam", "Models", "Optimizer", "RMSprop", "fit", "predict"]
+__all__ = [
+    "LBFGS",
+    "LSTM",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "Models",
+    "Optimizer",
+    "RMSprop",
+    "Rprop",
+    "Validation",
+    "fit",
+    "predict",
+]
 
-_HOMES = {"LSTM": "networks", "Models": "fitting", "fit": "fitting", "predict": "scoring"}
+_HOMES = {"LSTM": "networks", "Models": "models", "Validation": "descent", "fit": "fitting", "predict": "scoring"}
 
 
 def __getattr__(name: str) -> Any:

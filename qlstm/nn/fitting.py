@@ -1,162 +1,154 @@
-"""Fit one network per asset, plainly: a loop over assets, each from the same seed. Correct first."""
+"""Fit one network per asset, or per group of assets, from labelled data: the front door to the ways of fitting."""
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 import xarray as xr
 from torch import nn
 
-from ..errors import DataError, StrategyError
+from ..errors import StrategyError
+from .descent import Deadline, Outcome, Plan, Validation
+from .fused import fit_fused
+from .loop import fit_loop
+from .losses import Loss
+from .models import Models
+from .networks import is_fusable
 from .optimizers import LBFGS, Optimizer
+from .prototypes import Model, fresh
+from .samples import Samples
+from .stacked import fit_stacked, is_stackable
 
-__all__ = ["Models", "fit", "one_thread"]
+__all__ = ["fit", "one_thread"]
 
 _log = logging.getLogger("qlstm.nn")
 
 
-class Models(Mapping[str, nn.Module]):
-    """Fitted networks by asset, in the order of the data they were fitted to."""
-
-    def __init__(self, models: Mapping[str, nn.Module]) -> None:
-        self._models = dict(models)
-
-    def __getitem__(self, asset: str) -> nn.Module:
-        return self._models[asset]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
-
-    def __repr__(self) -> str:
-        kinds = sorted({type(model).__name__ for model in self._models.values()})
-        return f"Models({len(self)} × {', '.join(kinds)}: {', '.join(self)})"
-
-
 def fit(
-    model: nn.Module | Callable[[], nn.Module],
+    model: Model,
     X: xr.DataArray,
     Y: xr.DataArray,
     *,
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     epochs: int = 1,
     seed: int = 42,
+    groups: Mapping[str, str] | str | None = None,
+    validation: Validation | float | None = None,
+    mode: str = "auto",
+    device: str = "auto",
+    budget_s: float | None = None,
 ) -> Models:
     """Fit one network per asset; each sees its asset's whole history as one sequence and starts from the same seed.
 
     Parameters
     ----------
     model : nn.Module or callable
-        A network ``(batch, time, feature) -> (batch, time)`` whose copies are re-initialised from `seed`, or a function
-        that builds one.
+        A network ``(batch, time, feature) -> (batch, time)`` whose copies are drawn anew from `seed`, or a function
+        that builds one, the same at each call.
     X : xr.DataArray
         Inputs, dims ``(time, asset, feature)`` or ``(time, asset)`` for one feature.
     Y : xr.DataArray
         Targets, dims ``(time, asset)``. A row with a NaN in X or Y is left out; the rows around it become neighbours.
     loss : callable, optional
-        ``loss(output, target)`` of 1-d tensors; the mean squared error unless given.
+        ``loss(output, target)`` of 1-d tensors, returning one number; the mean squared error unless given.
     optimizer : Optimizer, optional
         ``LBFGS()`` unless given.
     epochs : int
-        Optimiser steps, each on the whole sequence.
+        Optimiser steps, each on all rows.
     seed : int
-        Seeds torch before each network is built; the caller's generator is restored.
+        Seeds torch before each network is drawn; the caller's generator is restored.
+    groups : mapping of str to str, or str, optional
+        Asset -> group, to fit one network per group on the sequences of all its assets; one name for one network in
+        all. An asset that the mapping lacks is left out.
+    validation : Validation or float, optional
+        Early stopping on the latest rows of each sequence; a number is their share.
+    mode : {"auto", "loop", "stacked", "fused"}
+        The way: plain torch, one model after the other; many models stacked by ``torch.func``; or the kernels of
+        `LSTM`. "auto" takes the fastest that the model allows, whatever else is fitted.
+    device : {"auto", "cpu", "cuda"}
+        Where; "auto" is the CPU. The kernels run on the CPU only.
+    budget_s : float, optional
+        Wall-clock seconds after which what is being fitted stops where it is and nothing new is begun. What is cut
+        depends on the machine's speed: the one setting that gives up exact repeatability.
 
     Returns
     -------
     Models
-        A mapping asset -> fitted network, in evaluation mode. An asset without a usable row, or whose loss became NaN,
-        is left out and logged.
+        A mapping asset (or group) -> fitted network, in evaluation mode. Its `failures` name each asset without a
+        network and why (no complete row, an infinite value, a loss that became NaN or is no single number, an output of
+        another shape, no time left), its `cut` those that the budget stopped; both are logged.
 
     Raises
     ------
     DataError
         When X and Y do not share their time and asset labels, or have other dims.
+    StrategyError
+        When the model cannot be drawn anew or is not float32, or a setting makes no sense.
+
+    Notes
+    -----
+    A model's numbers do not depend on what else is fitted, in which order, or over how many threads.
     """
-    X, Y = _aligned(X, Y)
-    loss = loss or nn.functional.mse_loss
-    optimizer = optimizer or LBFGS()
-    fitted: dict[str, nn.Module] = {}
-    inputs = np.asarray(X.values, dtype=np.float32)  # (time, asset, feature)
-    targets = np.asarray(Y.values, dtype=np.float32)  # (time, asset)
-    with one_thread(), torch.random.fork_rng(devices=[]):
-        for i, asset in enumerate(X["asset"].values):
-            rows = np.isfinite(inputs[:, i]).all(axis=1) & np.isfinite(targets[:, i])
-            if not rows.any():
-                _log.warning("%s has no row with both inputs and target: no network fitted", asset)
-                continue
-            x = torch.from_numpy(inputs[rows, i][None])  # (1, time, feature)
-            y = torch.from_numpy(targets[rows, i])  # (time,)
-            network = _fit_one(_fresh(model, seed), x, y, loss, optimizer, epochs)
-            if network is None:
-                _log.warning("%s: the loss became NaN or infinite: no network fitted", asset)
-            else:
-                fitted[str(asset)] = network
-    return Models(fitted)
+    if epochs < 1:
+        raise StrategyError(f"fit: epochs is {epochs}; give at least 1")
+    held_out = Validation(validation) if isinstance(validation, (int, float)) else validation
+    plan = Plan(
+        loss or nn.functional.mse_loss, optimizer or LBFGS(), epochs, seed, held_out, Deadline(budget_s)
+    )  # fmt: skip
+    samples = Samples(X, Y, groups, held_out)
+    place = _place(device)
+    with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+        outcomes = dict(_way(model, samples, plan, mode, place))
+    return _reported(outcomes, samples, plan)
 
 
-def _aligned(X: xr.DataArray, Y: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    if "feature" not in X.dims:
-        X = X.expand_dims(feature=1, axis=-1)
-    if set(X.dims) != {"time", "asset", "feature"} or set(Y.dims) != {"time", "asset"}:
-        raise DataError(f"fit wants X (time, asset, feature) and Y (time, asset), got {X.dims} and {Y.dims}")
-    for dim in ("time", "asset"):
-        if not X.get_index(dim).equals(Y.get_index(dim)):
-            raise DataError(f"X and Y have different {dim} labels; reindex one like the other")
-    return X.transpose("time", "asset", "feature"), Y.transpose("time", "asset")
+def _way(model: Model, samples: Samples, plan: Plan, mode: str, device: torch.device) -> Iterator[tuple[str, Outcome]]:
+    """Start the fits, one way or the other."""
+    if mode == "auto":
+        mode = _fastest(fresh(model, plan.seed), samples, plan, device)
+    if mode == "fused":
+        if device.type != "cpu":
+            raise StrategyError(f"fit: mode 'fused' runs on the CPU, not on {device}; use mode='stacked' there")
+        return fit_fused(model, samples, plan)
+    if mode == "stacked":
+        return fit_stacked(model, samples, plan, device)
+    if mode == "loop":
+        return fit_loop(model, samples, plan, device)
+    raise StrategyError(f"fit: mode is {mode!r}; choose 'auto', 'loop', 'stacked' or 'fused'")
 
 
-def _fresh(model: nn.Module | Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Return a network with parameters drawn from `seed`."""
-    torch.manual_seed(seed)
-    if not isinstance(model, nn.Module):
-        network = model()
-        if not isinstance(network, nn.Module):
-            raise StrategyError(f"fit: the model factory returned {type(network).__name__}, not an nn.Module")
-        return network
-    network = copy.deepcopy(model)
-    for module in network.modules():
-        reset = getattr(module, "reset_parameters", None)
-        if callable(reset):
-            reset()
-        elif next(module.parameters(recurse=False), None) is not None:
-            raise StrategyError(
-                f"fit: {type(module).__name__} has parameters but no reset_parameters(); pass a function that builds it"
-            )
-    return network
+def _fastest(network: nn.Module, samples: Samples, plan: Plan, device: torch.device) -> str:
+    """Return the fastest way that the network allows, without looking at how many there are."""
+    if device.type == "cpu" and is_fusable(network):
+        return "fused"
+    # Pooled sequences are rarely of equal lengths, so nothing would stand side by side.
+    pooled = bool(samples.groups)
+    return "stacked" if not pooled and is_stackable(network.to(device), samples.features, plan.loss) else "loop"
 
 
-def _fit_one(
-    network: nn.Module,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    optimizer: Optimizer,
-    epochs: int,
-) -> nn.Module | None:
-    """Fit one network to one sequence; None when its loss is no longer finite."""
-    network.train()
-    steps = optimizer.build(network.parameters())
+def _place(device: str) -> torch.device:
+    if device not in ("auto", "cpu", "cuda"):
+        raise StrategyError(f"fit: device is {device!r}; choose 'auto', 'cpu' or 'cuda'")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise StrategyError("fit: device is 'cuda', but torch finds no such device; use device='auto'")
+    return torch.device("cpu" if device == "auto" else device)
 
-    def closure() -> torch.Tensor:
-        steps.zero_grad()
-        value = loss(network(x)[0], y)
-        value.backward()
-        return value
 
-    for _ in range(epochs):
-        steps.step(closure)
-    network.eval()
-    finite = all(bool(torch.isfinite(p).all()) for p in network.parameters())
-    return network.requires_grad_(False) if finite else None
+def _reported(outcomes: Mapping[str, Outcome], samples: Samples, plan: Plan) -> Models:
+    """Return what was fitted; log what was not."""
+    ordered = {name: outcomes[name] for name in samples}
+    failures = {name: outcome.failure for name, outcome in ordered.items() if outcome.network is None}
+    cut = tuple(name for name, outcome in ordered.items() if outcome.cut)
+    for name, failure in failures.items():
+        _log.warning("%s", failure if failure.startswith(name) else f"{name}: {failure}")
+    if cut:
+        _log.warning("the budget of %g s cut the fit of %s short", plan.deadline.budget_s, ", ".join(cut))
+    networks = {name: outcome.network for name, outcome in ordered.items() if outcome.network is not None}
+    return Models(networks, failures, cut, samples.groups)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["LBFGS", "SGD", "Adam", "Optimizer", "RMSprop"]
+__all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "Optimizer", "RMSprop", "Rprop"]
 
 
 @dataclass(frozen=True)
@@ -62,3 +62,23 @@ class SGD(Optimizer):
     momentum: float = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
+
+
+@dataclass(frozen=True)
+class Rprop(Optimizer):
+    """Resilient propagation (Riedmiller and Braun, 1993): the signs of the gradient alone."""
+
+    lr: float = 1e-2
+    etas: tuple[float, float] = (0.5, 1.2)
+    step_sizes: tuple[float, float] = (1e-6, 50.0)
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Adagrad (Duchi, Hazan and Singer, 2011)."""
+
+    lr: float = 1e-2
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
