@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from . import __version__
+from .cli_state import state
 from .errors import QlstmError
 
 __all__ = ["main"]
@@ -27,6 +28,9 @@ _DATA_HELP = "'sample', a .nc file, or a folder of CSV or Parquet files, one per
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Stateful, machine-learned trading strategies: backtest them, run them daily, inspect what they keep."""
+
+
+cli.add_command(state)
 
 
 @cli.command()
@@ -87,24 +91,6 @@ def run(strategy: Path, source: str, state_dir: Path, date: str | None, catch_up
     click.echo(
         f"{day(result.date)}: {held.size} positions, {gross} of the capital, {trained}; saved in {result.folder}"
     )
-
-
-@cli.group()
-def state() -> None:
-    """Look at saved state; runs nothing in it."""
-
-
-@state.command("show")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def state_show(path: Path, as_json: bool) -> None:
-    """Show what PATH holds: a state file, a strategy's folder, or a state folder that holds one strategy."""
-    import json
-
-    from . import state as saved
-
-    seen = saved.inspect(saved.newest_file(path))
-    click.echo(json.dumps(seen.to_dict(), indent=2) if as_json else "\n".join(saved.render(seen)))
 
 
 @cli.group()

@@ -10,6 +10,7 @@ steps aside first::
     .new-NAME   being written; worthless until renamed
     NAME        published
     .old-NAME   the one before, for the moment between two renames; stands in for NAME where that is missing
+    .gone-NAME  withdrawn; worthless
 
 `find_folder` follows that rule, so a reader finds the old folder or the new one at every instant, and `recover_folders`
 puts the names in order again after a crash.
@@ -34,11 +35,12 @@ __all__ = [
     "make_folder",
     "publish_folder",
     "recover_folders",
+    "withdraw_folder",
     "write_bytes",
     "write_files",
 ]
 
-_NEW, _OLD = ".new-", ".old-"
+_NEW, _OLD, _GONE = ".new-", ".old-", ".gone-"
 
 
 def ensure_folder(folder: str | Path) -> Path:
@@ -196,8 +198,30 @@ def _undo(new: Path, old: Path, folder: Path) -> None:
             os.rename(old, folder)
 
 
+def withdraw_folder(folder: Path) -> None:
+    """Remove a published folder at once: by one rename, flushed to the disk before its files are removed.
+
+    The caller keeps other writers out. A crash or a failing call leaves the folder whole or gone; what else it leaves,
+    `recover_folders` clears away.
+
+    Raises
+    ------
+    OutputError
+        When a call to the operating system fails.
+    """
+    gone = folder.parent / f"{_GONE}{folder.name}"
+    try:
+        recover_folders(folder.parent)
+        os.rename(folder, gone)
+        fsync_folder(folder.parent)
+    except OSError as error:
+        raise OutputError(f"cannot remove {folder}: {error.strerror or error}") from error
+    with contextlib.suppress(OSError):  # nobody sees it any more; cleared away next time
+        _remove_folder(gone)
+
+
 def recover_folders(parent: Path) -> None:
-    """Finish or undo what a crash inside `publish_folder` left in `parent`. The caller keeps other writers out.
+    """Finish or undo what a crash in `publish_folder` or `withdraw_folder` left in `parent`, other writers kept out.
 
     Raises
     ------
@@ -205,7 +229,7 @@ def recover_folders(parent: Path) -> None:
         When a call to the operating system fails; readers still find the old folder or the new one.
     """
     for entry in sorted(os.listdir(parent)):
-        if entry.startswith(_NEW):
+        if entry.startswith((_NEW, _GONE)):
             _remove_folder(parent / entry)
         elif entry.startswith(_OLD):
             final = parent / entry.removeprefix(_OLD)

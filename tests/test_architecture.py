@@ -22,6 +22,7 @@ LAYERS = [
     ["backtester", "runner"],
     ["report", "forward_looking", "optimizer"],
     ["results"],
+    ["cli_state"],
     ["cli"],
     ["__main__"],
 ]

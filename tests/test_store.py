@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import hashlib
 import os
-import random
-import signal
+import re
+import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from qlstm import files
+from qlstm import files, state
 from qlstm.errors import StateCorruptError, StateError
 from qlstm.state import Store, codec
 from qlstm.strategy import Memory
@@ -97,11 +100,18 @@ def test_the_newest_day_is_replaced_when_its_content_differs(store: Store, n: in
     assert sorted(os.listdir(store.folder)) == [".lock", "2020-01-01", "2020-01-02"]
 
 
-@pytest.mark.parametrize("date", [D1, D2])
-def test_a_day_before_the_newest_is_not_rewritten(store: Store, date: np.datetime64) -> None:
+@pytest.mark.parametrize(
+    ("date", "fix"),
+    [
+        (D1, "roll back first: qlstm state rollback .*mine 2020-01-01$"),
+        (D2, "roll back first: qlstm state rollback .*mine 2020-01-01$"),
+        (D1 - np.timedelta64(1, "D"), "2019-12-31 is before all of them: move .*mine away first"),
+    ],
+)
+def test_a_day_before_the_newest_is_not_rewritten(store: Store, date: np.datetime64, fix: str) -> None:
     store.commit(D1, memory(1), weights(1))
     store.commit(D3, memory(3), weights(3), parent=D1)
-    with pytest.raises(StateError, match=f"up to 2020-01-03.*roll back to before {str(date)[:10]} first"):
+    with pytest.raises(StateError, match=f"up to 2020-01-03.*{fix}"):
         store.commit(date, memory(9), weights(9))
     assert store.dates() == [D1, D3]
     assert store.read(D1).state["n"] == 1
@@ -231,38 +241,48 @@ def test_commit_flushes_files_and_folders_around_its_renames(store: Store, monke
     ]
 
 
-def commit_failing(store: Store, date: np.datetime64, n: int, k: int) -> bool:
-    """Commit with the k-th system call failing; return whether one did."""
+CALLS = ("open", "write", "fsync", "rename", "replace", "mkdir", "pwrite", "ftruncate", "unlink", "rmdir")
+
+
+def failing(change: Callable[[], Any], k: int, for_good: bool = False, number: int = errno.EIO) -> bool:
+    """Make a change with the k-th system call failing (and all later ones, if `for_good`); return whether one did."""
     count = 0
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("open", "write", "fsync", "rename", "replace", "mkdir", "pwrite", "ftruncate", "unlink", "rmdir"):
+        for name in CALLS:
             real = getattr(os, name)
 
-            def failing(*args: Any, real: Any = real, **kwargs: Any) -> Any:
+            def fails(*args: Any, real: Any = real, **kwargs: Any) -> Any:
                 nonlocal count
                 count += 1
-                if count == k:
-                    raise OSError(errno.EIO, "Input/output error")
+                if count == k or (for_good and count > k):
+                    raise OSError(number, os.strerror(number))
                 return real(*args, **kwargs)
 
-            patch.setattr(os, name, failing)
+            patch.setattr(os, name, fails)
         try:
-            store.commit(date, memory(n), weights(n), parent=D1)
+            change()
         except StateError as error:
-            assert "Input/output error" in str(error)  # noqa: PT017 -- whether it raises depends on k
+            assert os.strerror(number) in str(error)  # noqa: PT017 -- whether it raises depends on k
     return count >= k
 
 
+FAILURES = [
+    *[(errno.EIO, False), (errno.EIO, True), (errno.ENOSPC, False), (errno.EROFS, True)],
+    *[(errno.EINTR, False), (errno.EXDEV, False)],
+]
+
+
+@pytest.mark.parametrize(("number", "for_good"), FAILURES)
 @pytest.mark.parametrize("date", [D2, D3], ids=["replacing", "adding"])
 def test_whichever_system_call_fails_the_old_or_the_new_generation_is_there(
-    tmp_path: Path, date: np.datetime64
+    tmp_path: Path, date: np.datetime64, number: int, for_good: bool
 ) -> None:
     found = []
     for k in range(1, 100):
         store = Store(tmp_path / str(k))
         store.commit(D1, memory(1), weights(1))
         store.commit(D2, memory(2), weights(2), parent=D1)
-        failed = commit_failing(store, date, 3, k)
+        failed = failing(partial(store.commit, date, memory(3), weights(3), parent=D1), k, for_good, number)
         for checked in (store, Store(store.folder)):
             assert checked.read(D1).state["n"] == 1
             newest = checked.newest()
@@ -282,51 +302,77 @@ def test_whichever_system_call_fails_the_old_or_the_new_generation_is_there(
     assert len(found) > 12
 
 
-WRITER = """
-store, start, seed = Store(sys.argv[1]), np.datetime64("2020-01-01", "ns"), int(sys.argv[2])
-Store(sys.argv[1] + "-warm").commit(start, Memory(), b"")  # first-time imports are not what is to be killed
-print("ready", flush=True)
-while True:
-    newest = store.newest()
-    n = 0 if newest is None else int((newest - start) / np.timedelta64(1, "D"))
-    for date, value in ((n, seed), (n, seed + 1), (n + 1, seed)):  # replace twice, then add
-        memory = Memory(start, {"A": np.full(2000, value)}, {"day": date, "value": value})
-        store.commit(start + np.timedelta64(date, "D"), memory, f"{date} {value}".encode() * 100)
+KILLER = """
+# Forks writers and kills each at a random moment; everything is imported once, in the parent.
+import os, random, signal
+folder, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+store, start, chance = Store(folder), np.datetime64("2020-01-01", "ns"), random.Random(seed)
+Store(folder + "-warm").commit(start, Memory(), b"")
+DAY = np.timedelta64(1, "D")
+
+def commit(store, n, value):
+    memory = Memory(start, {"A": np.full(2000, value)}, {"day": n, "value": value})
+    store.commit(start + n * DAY, memory, f"{n} {value}".encode() * 100, parent=store.newest(before=start + n * DAY))
+
+def write(seed):
+    while True:
+        newest = store.newest()
+        n = 0 if newest is None else int((newest - start) / DAY)
+        for value in (seed, seed + 1):  # replace twice, then add
+            commit(store, n, value)
+        commit(store, n + 1, seed)
+        if n % 5 == 4:
+            store.rollback(start + (n - 1) * DAY)
+        if n % 7 == 6:
+            store.prune(5)
+
+def check():
+    dates = store.dates()
+    numbers = [int((date - start) / DAY) for date in dates]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)) if numbers else True, numbers
+    for n, date in zip(numbers, dates):
+        kept = store.read(date).state
+        assert kept["day"] == n, (kept, n)
+        weights = (store.path(date) / "fractions.nc.gz").read_bytes()
+        assert weights == f"{n} {kept['value']}".encode() * 100
+    return len(dates)
+
+most = 0
+for kill in range(kills):
+    child = os.fork()
+    if not child:
+        write(10 * kill)
+    time.sleep(chance.expovariate(1 / 0.02))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    most = max(most, check())
+with store.lock():
+    pass
+assert not {name for name in os.listdir(folder) if name.startswith(".")} - {".lock"}
+from qlstm.state import verify
+assert verify(folder).problems == (), verify(folder).problems
+print(kills, most)
 """
 
 
-def kill_writers(folder: Path, kills: int) -> int:
-    """Kill that many writers at random moments, check all generations after each, and return how many there are."""
-    chance = random.Random(7)
-    store = Store(folder)
-    last = -1
-    for seed in range(kills):
-        process = child(WRITER, folder, 10 * seed)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(chance.uniform(0.001, 0.1))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        dates = store.dates()
-        assert len(dates) - 1 >= last, "a generation is gone"
-        last = len(dates) - 1
-        for n, date in list(enumerate(dates))[-5:] if seed < kills - 1 else enumerate(dates):
-            kept = store.read(date).state
-            assert kept["day"] == n
-            assert (store.path(date) / "fractions.nc.gz").read_bytes() == f"{n} {kept['value']}".encode() * 100
-    with store.lock():
-        pass
-    assert not {name for name in os.listdir(folder) if name.startswith(".")} - {".lock"}
-    return len(store.dates())
+def kill_writers(folder: Path, kills: int, seed: int = 7) -> int:
+    """Kill that many writers at random moments, check all generations after each; return how many were kept at most."""
+    killer = child(KILLER, folder, kills, seed)
+    out, _ = killer.communicate()
+    assert killer.returncode == 0
+    done, most = out.split()
+    assert int(done) == kills
+    return int(most)
 
 
-def test_writers_killed_at_random_moments_lose_nothing(tmp_path: Path) -> None:
-    assert kill_writers(tmp_path / "mine", 20) > 2
+def test_two_hundred_writers_killed_at_random_moments_lose_nothing(tmp_path: Path) -> None:
+    assert kill_writers(tmp_path / "mine", 200) > 3
 
 
 @pytest.mark.soak
-def test_five_hundred_killed_writers_lose_nothing(tmp_path: Path) -> None:
-    assert kill_writers(tmp_path / "mine", 500) > 50
+def test_ten_thousand_killed_writers_lose_nothing(tmp_path: Path) -> None:
+    for seed in range(10):
+        assert kill_writers(tmp_path / str(seed), 1000, seed) > 3
 
 
 def test_a_reader_between_two_looks_at_a_folder_being_replaced_finds_the_new_one(
@@ -343,3 +389,172 @@ def test_a_reader_between_two_looks_at_a_folder_being_replaced_finds_the_new_one
 
     monkeypatch.setattr(files, "find_folder", late)
     assert store.read(D1).state["n"] == 1
+
+
+# Rollback, retention, verification
+
+
+def filled(store: Store, days: int) -> list[np.datetime64]:
+    """Commit that many days in a row, each the parent of the next, and return their dates."""
+    dates = [D1 + np.timedelta64(n, "D") for n in range(days)]
+    for n, date in enumerate(dates):
+        store.commit(date, memory(n), weights(n), parent=dates[n - 1] if n else None)
+    return dates
+
+
+def test_rollback_makes_a_date_the_newest_and_days_after_it_can_be_committed_anew(store: Store) -> None:
+    dates = filled(store, 5)
+    assert store.rollback(dates[2]) == dates[3:]
+    assert store.dates() == dates[:3]
+    assert sorted(os.listdir(store.folder)) == [".lock", "2020-01-01", "2020-01-02", "2020-01-03"]
+    store.commit(dates[3], memory(9), weights(9), parent=dates[2])
+    assert store.read(dates[3]).state["n"] == 9
+    assert state.verify(store.folder).problems == ()
+    assert store.rollback(dates[3]) == []
+
+
+def test_rollback_to_a_date_without_generation_changes_nothing(store: Store) -> None:
+    dates = filled(store, 2)
+    with pytest.raises(StateError, match=r"has no generation 2021-01-01; the newest are: 2020-01-01, 2020-01-02"):
+        store.rollback(day("2021-01-01"))
+    assert store.dates() == dates
+
+
+def test_prune_keeps_the_newest_and_the_chain_stays_whole(store: Store) -> None:
+    dates = filled(store, 5)
+    assert store.prune(7) == []
+    assert store.prune(2) == dates[:3]
+    assert store.dates() == dates[3:]
+    assert state.verify(store.folder).problems == ()
+    with pytest.raises(StateError, match=r"cannot keep 0 generations of .*; keep at least 1"):
+        store.prune(0)
+
+
+def test_rollback_and_prune_wait_for_no_other_writer(store: Store) -> None:
+    dates = filled(store, 2)
+    with Store(store.folder).lock():
+        for change in (lambda: store.rollback(dates[0]), lambda: store.prune(1)):
+            with pytest.raises(StateError, match=f"is being written by process {os.getpid()}"):
+                change()
+    assert store.dates() == dates
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
+@pytest.mark.parametrize("change", ["rollback", "prune"])
+def test_whichever_system_call_fails_a_rollback_or_pruning_leaves_days_in_a_row(
+    tmp_path: Path, change: str, for_good: bool
+) -> None:
+    for k in range(1, 100):
+        store = Store(tmp_path / str(k))
+        dates = filled(store, 4)
+        run = partial(store.rollback, dates[1]) if change == "rollback" else partial(store.prune, 2)
+        failed = failing(run, k, for_good)
+        left = store.dates()
+        possible = [dates[:n] for n in (2, 3, 4)] if change == "rollback" else [dates[n:] for n in (0, 1, 2)]
+        assert left in possible
+        assert [store.read(date).state["n"] for date in left] == [dates.index(date) for date in left]
+        run()  # again, on a good disk
+        assert store.dates() == possible[0 if change == "rollback" else -1]
+        assert not {name for name in os.listdir(store.folder) if name.startswith(".")} - {".lock"}
+        if not failed:
+            break
+    assert not failed
+    assert k > 10
+
+
+def test_removing_a_generation_is_one_rename_flushed_before_its_files_go(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dates = filled(store, 3)
+    log: list[tuple[str, str]] = []
+    for name in ("rename", "rmdir"):
+        real = getattr(os, name)
+
+        def noted(path: Any, *args: Any, name: str = name, real: Any = real) -> None:
+            log.append((name, Path(path).name))
+            real(path, *args)
+
+        monkeypatch.setattr(os, name, noted)
+    flush = files.fsync_folder
+    monkeypatch.setattr(files, "fsync_folder", lambda folder: (log.append(("fsync", folder.name)), flush(folder)))
+    store.rollback(dates[0])
+    assert log == [
+        *[("rename", "2020-01-03"), ("fsync", "mine"), ("rmdir", ".gone-2020-01-03")],
+        *[("rename", "2020-01-02"), ("fsync", "mine"), ("rmdir", ".gone-2020-01-02")],
+    ]
+
+
+def test_every_generation_is_listed_with_what_it_follows_from(store: Store) -> None:
+    filled(store, 3)
+    store.prune(2)
+    found = state.generations(store)
+    assert [(one.date, one.parent) for one in found] == [("2020-01-02", None), ("2020-01-03", "2020-01-02")]
+    assert found[1].parent_sha256 == found[0].sha256
+    assert found[0].parent_sha256 is not None
+    (store.folder / "2020-01-02" / "state.pickle.gz").write_bytes(b"x")
+    assert "damaged" in str(state.generations(store)[0].problem)
+
+
+def swap_states(store: Store) -> None:
+    one, two = (store.folder / name / "state.pickle.gz" for name in ("2020-01-02", "2020-01-03"))
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second), two.write_bytes(first)
+
+
+def rewrite_the_middle(store: Store) -> None:
+    data = codec.encode(memory(77), as_of=D2, weights=hashlib.sha256(weights(1)).hexdigest())
+    (store.folder / "2020-01-02" / "state.pickle.gz").write_bytes(data)
+
+
+def append(store: Store, name: str) -> None:
+    path = store.folder / "2020-01-02" / name
+    path.write_bytes(path.read_bytes() + b"!")
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentences"),
+    [
+        (lambda store: append(store, "state.pickle.gz"), ["2020-01-02/state.pickle.gz is damaged"]),
+        (lambda store: append(store, "fractions.nc.gz"), ["fractions.nc.gz is not what was committed on 2020-01-02"]),
+        (
+            lambda store: (store.folder / "2020-01-02" / "fractions.nc.gz").unlink(),
+            ["2020-01-02 is incomplete: fractions.nc.gz is missing"],
+        ),
+        (swap_states, ["is the state of 2020-01-03", "is the state of 2020-01-02", "no earlier generation"]),
+        (rewrite_the_middle, ["2020-01-03 follows from a state [0-9a-f]{12} that is no earlier generation"]),
+        (lambda store: shutil.rmtree(store.folder / "2020-01-02"), ["2020-01-03 follows from .* removed by hand"]),
+    ],
+    ids=["state", "weights", "incomplete", "swapped", "rewritten", "removed"],
+)
+def test_verify_names_what_is_wrong_and_read_refuses_it(store: Store, harm: Any, sentences: list[str]) -> None:
+    filled(store, 3)
+    assert state.verify(store.folder) == state.Verification(str(store.folder), 3, ())
+    harm(store)
+    problems = state.verify(store.folder.parent).problems
+    for sentence in sentences:
+        assert any(re.search(sentence, problem) for problem in problems), problems
+
+
+def test_weights_that_are_not_those_of_the_day_are_refused_when_reading(store: Store) -> None:
+    filled(store, 3)
+    append(store, "fractions.nc.gz")
+    with pytest.raises(StateCorruptError, match=r"fractions.nc.gz is not what was committed on 2020-01-02; restore it"):
+        store.read(D2)
+
+
+def test_generations_committed_before_weights_were_hashed_are_verified_by_their_gzip(store: Store) -> None:
+    folder = store.commit(D1, memory(1), gzip.compress(b"weights"))
+    (folder / "state.pickle.gz").write_bytes(codec.encode(memory(1), as_of=D1))
+    assert state.verify(folder.parent).problems == ()
+    (folder / "fractions.nc.gz").write_bytes(b"weights")
+    (problem,) = state.verify(folder.parent).problems
+    assert "fractions.nc.gz is damaged: it is no gzip file" in problem
+
+
+def test_verify_takes_a_single_file_too(store: Store, tmp_path: Path) -> None:
+    folder = store.commit(D1, memory(1), weights(1))
+    assert state.verify(folder).problems == ()
+    (tmp_path / "s.gz").write_bytes((folder / "state.pickle.gz").read_bytes()[:-5])
+    assert "s.gz is damaged" in state.verify(tmp_path / "s.gz").problems[0]
+    with pytest.raises(StateError, match="there is no"):
+        state.verify(tmp_path / "absent")

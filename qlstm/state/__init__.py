@@ -12,18 +12,49 @@ from .._lazy import attribute
 
 if TYPE_CHECKING:
     from .codec import read, write
-    from .inspection import Inspection, inspect, newest_file, render
+    from .comparison import Comparison, compare
+    from .conversion import to_plain
+    from .inspection import Inspection, find_store, inspect, newest_file
+    from .lineage import Generation, Verification, generations, verify
+    from .names import as_of
+    from .rendering import render
     from .store import Store
 
-__all__ = ["Inspection", "Store", "inspect", "newest_file", "read", "render", "write"]
+__all__ = [
+    "Comparison",
+    "Generation",
+    "Inspection",
+    "Store",
+    "Verification",
+    "as_of",
+    "compare",
+    "find_store",
+    "generations",
+    "inspect",
+    "newest_file",
+    "read",
+    "render",
+    "to_plain",
+    "verify",
+    "write",
+]
 
 _HOMES = {
+    "Comparison": "comparison",
+    "Generation": "lineage",
     "Inspection": "inspection",
     "Store": "store",
+    "Verification": "lineage",
+    "as_of": "names",
+    "compare": "comparison",
+    "find_store": "inspection",
+    "generations": "lineage",
     "inspect": "inspection",
     "newest_file": "inspection",
     "read": "codec",
-    "render": "inspection",
+    "render": "rendering",
+    "to_plain": "conversion",
+    "verify": "lineage",
     "write": "codec",
 }
 

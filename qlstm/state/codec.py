@@ -17,6 +17,7 @@ from .. import files
 from ..errors import StateError
 from ..strategy import Memory
 from . import envelope, payload
+from .foreign import loads_foreign
 from .plain import DUMPED, KIND, describe, is_dumped, rebuild, split_memory
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def encode(
     strategy: Strategy | None = None,
     as_of: np.datetime64 | None = None,
     parent: str | None = None,
+    weights: str | None = None,
 ) -> bytes:
     """Return the state file of `memory`; equal arguments give equal bytes.
 
@@ -64,6 +66,8 @@ def encode(
         The day the memory is the memory of.
     parent : str, optional
         SHA-256 of the file of the generation before, in hexadecimal.
+    weights : str, optional
+        SHA-256 of the file of weights that belongs to it.
 
     Raises
     ------
@@ -84,13 +88,14 @@ def encode(
         "as_of": None if as_of is None else str(as_of.astype("datetime64[ns]")),
         "parent_sha256": parent,
         "versions": _versions(),
+        **({} if weights is None else {"weights_sha256": weights}),
     }
     _check_way_back(content, namespace)
     return envelope.wrap(content, known)
 
 
 def decode(data: bytes, strategy: Strategy | None = None, what: str = "the state") -> Memory:
-    """Return the memory in a state file, ours or one of plain values that another program wrote.
+    """Return the memory in a state file, ours or one that another program pickled.
 
     Parameters
     ----------
@@ -113,8 +118,10 @@ def decode(data: bytes, strategy: Strategy | None = None, what: str = "the state
         When it is not ``(created, models, state)``, or needs what the strategy does not give.
     """
     content, known = envelope.unwrap(data, what)
-    parts = split_memory(payload.loads(content, what), what, ours=bool(known))
-    memory = _memory(parts, None if strategy is None else strategy.namespace, what)
+    namespace = None if strategy is None else strategy.namespace
+    plain = payload.loads(content, what) if known else loads_foreign(content, what, namespace)
+    parts = split_memory(plain, what, ours=bool(known))
+    memory = _memory(parts, namespace, what)
     if not is_dumped(parts[1]) or strategy is None:
         return memory
     if strategy.load is None:
@@ -156,8 +163,8 @@ def header(data: bytes, what: str = "the state") -> dict[str, Any]:
     -------
     dict
         ``schema`` (int), ``strategy``, ``code_sha256``, ``as_of`` (ISO 8601), ``parent_sha256`` (str or None each),
-        ``versions`` (library -> version), ``payload_bytes`` and ``payload_sha256``; empty when another program wrote
-        the file.
+        ``versions`` (library -> version), ``payload_bytes`` and ``payload_sha256``; of a generation of a store also
+        ``weights_sha256``; empty when another program wrote the file.
 
     Raises
     ------

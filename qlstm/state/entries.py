@@ -10,7 +10,7 @@ import numpy as np
 
 from .plain import KIND
 
-__all__ = ["Entry", "Model", "entry_of", "networks_in", "short_date"]
+__all__ = ["Entry", "Model", "entry_of", "networks_in", "parameters_of", "short_date"]
 
 _MOST_INSIDE = 30
 _MOST_LABELS = 12
@@ -28,11 +28,17 @@ class Model:
         Its class.
     parameters : int
         How many numbers it learned; shared ones count once.
+    norm : float, optional
+        The root of the sum of their squares; None for types that numpy lacks.
+    shapes : tuple of (str, tuple of int)
+        Name and shape of each parameter, as in ``named_parameters()``.
     """
 
     key: str
     kind: str
     parameters: int
+    norm: float | None = None
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,15 +103,34 @@ def networks_in(models: Any) -> Iterator[Model]:
 
 
 def _model(key: str, described: dict[str, Any]) -> Model:
-    return Model(key, described["class"].removeprefix("strategy:").replace(":", "."), _count(described))
+    learned = list(parameters_of(described))
+    squares = [_square(parameter) for _, parameter in learned]
+    norm = None if None in squares else float(np.sqrt(sum(filter(None, squares))))
+    shapes = tuple((name, tuple(parameter["values"].shape)) for name, parameter in learned)
+    kind = described["class"].removeprefix("strategy:").replace(":", ".")
+    return Model(key, kind, sum(parameter["values"].size for _, parameter in learned), norm, shapes)
 
 
-def _count(described: dict[str, Any]) -> int:
-    """Return how many numbers a described network learned, shared ones counted once."""
+def parameters_of(described: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and description of each parameter of a described network, shared ones once."""
     if "same" in described:
-        return 0
-    own = [p["values"].size for p in described["parameters"].values() if p is not None and "values" in p]
-    return sum(own) + sum(_count(inner) for inner in described["modules"].values() if inner is not None)
+        return
+    for name, parameter in described["parameters"].items():
+        if parameter is not None and "values" in parameter:
+            yield f"{path}{name}", parameter
+    for name, inner in described["modules"].items():
+        if inner is not None:
+            yield from parameters_of(inner, f"{path}{name}.")
+
+
+def _square(parameter: dict[str, Any]) -> float | None:
+    """Return the sum of a parameter's squares; None where numpy lacks its type."""
+    values = parameter["values"]
+    if parameter["dtype"] == "bfloat16":  # kept as its bits, the upper half of a float32's
+        values = (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    if values.dtype.kind not in "fc" or parameter["dtype"].startswith("float8"):
+        return None
+    return float(np.sum(np.square(np.abs(values), dtype=np.float64)))
 
 
 def _label(label: object) -> str:

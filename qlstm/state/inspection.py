@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import numpy as np
 from ..errors import StateError
 from . import envelope, payload
 from .entries import Entry, Model, entry_of, networks_in, short_date
+from .foreign import loads_foreign
+from .names import STATE_FILE, WEIGHTS_FILE, date_of, name_of
 from .plain import split_memory
-from .store import STATE_FILE, Store
+from .positions import positions_in
+from .rendering import render_html
+from .store import Store
 
-__all__ = ["Inspection", "inspect", "newest_file", "render"]
+__all__ = ["Inspection", "examine", "find_store", "inspect", "newest_file", "read_bytes", "unpack"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,10 @@ class Inspection:
         What train returned, where that is not networks.
     state : Entry
         The state, as a tree.
+    parent : str, optional
+        The date of the generation it follows from, where it is one of a store and that one is kept.
+    weights : tuple of (str, float), optional
+        Asset and share of capital, largest first, from the file beside it in a store.
     """
 
     path: str
@@ -57,10 +66,15 @@ class Inspection:
     models: tuple[Model, ...]
     other_models: Entry | None
     state: Entry = field(repr=False)
+    parent: str | None = None
+    weights: tuple[tuple[str, float], ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in terms of JSON."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        return render_html(self)
 
 
 def inspect(path: str | Path) -> Inspection:
@@ -76,12 +90,66 @@ def inspect(path: str | Path) -> Inspection:
     StateError
         When there is no such file, or it is damaged, refused or too new; see `qlstm.state.read`.
     """
+    seen, folder = examine(read_bytes(path), path), Path(path).parent
+    date = date_of(folder.name.removeprefix(".old-"))
+    if date is None or Path(path).name != STATE_FILE:
+        return seen
+    return replace(seen, parent=_parent(folder.parent, date, seen.parent_sha256), weights=_weights(folder))
+
+
+def _parent(folder: Path, date: np.datetime64, sha256: str | None) -> str | None:
+    """Return the date of the generation with that hash, the nearest before `date` tried first."""
+    store = Store(folder)
+    earlier = [other for other in store.dates() if other < date] if sha256 else []
+    for other in reversed(earlier):
+        file = store.path(other) / STATE_FILE
+        if file.is_file() and hashlib.sha256(read_bytes(file)).hexdigest() == sha256:
+            return name_of(other)
+    return None
+
+
+def _weights(folder: Path) -> tuple[tuple[str, float], ...] | None:
+    """Return the weights kept beside a state file; None where there are none."""
+    file = folder / WEIGHTS_FILE
+    return positions_in(read_bytes(file), str(file)) if file.is_file() else None
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Return the content of a file.
+
+    Raises
+    ------
+    StateError
+        When it cannot be read.
+    """
     try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise StateError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def unpack(data: bytes, path: str | Path) -> tuple[dict[str, Any], np.datetime64 | None, Any, Any]:
+    """Return the metadata of a state file and the three described parts: created, models, state.
+
+    Raises
+    ------
+    StateError
+        As for `inspect`.
+    """
     content, known = envelope.unwrap(data, str(path))
-    created, models, state = split_memory(payload.loads(content, str(path)), str(path), ours=bool(known))
+    plain = payload.loads(content, str(path)) if known else loads_foreign(content, str(path))
+    return known, *split_memory(plain, str(path), ours=bool(known))
+
+
+def examine(data: bytes, path: str | Path) -> Inspection:
+    """Return what is in a state file that has been read; `path` is what it is called.
+
+    Raises
+    ------
+    StateError
+        As for `inspect`.
+    """
+    known, created, models, state = unpack(data, path)
     try:
         networks = tuple(networks_in(models))
         other = None if networks or models is None else entry_of(models, "models")
@@ -116,64 +184,30 @@ def newest_file(path: str | Path) -> Path:
         When there is nothing there, no generation, or more than one strategy.
     """
     path = Path(path)
-    if not path.exists():
-        raise StateError(f"there is no {path}")
-    if not path.is_dir():
+    if path.exists() and not path.is_dir():
         return path
     if (path / STATE_FILE).exists():
         return path / STATE_FILE
+    store = find_store(path)
+    return store.path(store.dates()[-1]) / STATE_FILE
+
+
+def find_store(path: str | Path) -> Store:
+    """Return the store that a path means: a strategy's folder, or a state folder that holds one strategy.
+
+    Raises
+    ------
+    StateError
+        When there is nothing there, no generation, or more than one strategy.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StateError(f"there is no {path}")
+    if not path.is_dir():
+        raise StateError(f"{path} is a file; give a strategy's folder")
     stores = [store for store in (Store(path), *map(Store, sorted(path.iterdir()))) if store.dates()]
     if not stores:
         raise StateError(f"{path} holds no saved state")
     if len(stores) > 1:
         raise StateError(f"{path} holds several strategies: {', '.join(s.folder.name for s in stores)}; name one")
-    return stores[0].path(stores[0].dates()[-1]) / STATE_FILE
-
-
-def render(seen: Inspection) -> Iterator[str]:
-    """Yield an inspection as lines of plain text."""
-    by = f"schema {seen.schema}, checksums good" if seen.schema is not None else "written by another program"
-    yield f"{seen.path} ({seen.size:,} bytes, {by})"
-    code = f" (code {seen.code_sha256[:12]})" if seen.code_sha256 else ""
-    facts = {
-        "as of": seen.as_of,
-        "strategy": seen.strategy and seen.strategy + code,
-        "trained": seen.created,
-        "parent": seen.parent_sha256 and seen.parent_sha256[:12],
-        "versions": ", ".join(f"{name} {version}" for name, version in seen.versions.items()),
-    }
-    yield from (f"{name:<10}{fact}" for name, fact in facts.items() if fact)
-    yield f"{'models':<10}{len(seen.models) or ('none' if seen.other_models is None else '')}".rstrip()
-    width = max((len(model.key) for model in seen.models), default=0)
-    for model in seen.models:
-        yield f"  {model.key:<{width}}  {model.kind}, {model.parameters:,} parameters"
-    if seen.other_models is not None:
-        yield from _render(seen.other_models, "models", "  ")
-    yield from _render(seen.state, "", "")
-
-
-def _render(entry: Entry, parent: str, indent: str) -> Iterator[str]:
-    """Yield an entry and all inside it, deeper ones further to the right."""
-    yield f"{indent}{entry.place.removeprefix(parent) or entry.place:<9} {_words(entry)}".rstrip()
-    for label, value in entry.largest:
-        yield f"{indent}    {label:<12}{value:+.6f}"
-    if entry.held is not None and entry.held > len(entry.largest):
-        yield f"{indent}    and {entry.held - len(entry.largest)} more"
-    for inner in entry.inside:
-        yield from _render(inner, entry.place, indent + "  ")
-    if entry.inside and entry.shape and entry.shape[0] > len(entry.inside):
-        yield f"{indent}  and {entry.shape[0] - len(entry.inside)} more"
-
-
-def _words(entry: Entry) -> str:
-    """Return what is known about a value on one line."""
-    lengths = map(str, entry.shape or ())
-    sizes = [f"{dim}: {n}" for dim, n in zip(entry.dims, lengths, strict=True)] if entry.dims else list(lengths)
-    words = [
-        f"{entry.kind}({', '.join(sizes)})" if entry.shape is not None else entry.kind,
-        entry.dtype,
-        f"{entry.dates[0]} to {entry.dates[1]}" if entry.dates else None,
-        f"{entry.held} not zero" if entry.held is not None else None,
-        entry.text,
-    ]
-    return " ".join(word for word in words if word)
+    return stores[0]

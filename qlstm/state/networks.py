@@ -30,6 +30,8 @@ __all__ = ["DESCRIBERS", "REBUILDERS", "NetworkWalk", "describe_network"]
 Plain = dict[str, Any]
 _LIBRARIES = ("torch.nn", "qlstm.nn")
 _STRATEGY = "strategy"
+# What `qlstm.nn.Models` knows beside its networks.
+_BESIDE = ("failures", "cut", "groups")
 # Caches of nn.LSTM, nn.GRU and nn.RNN, made anew from their parameters.
 _RECURRENT_CACHES = {"_flat_weights", "_flat_weight_refs"}
 
@@ -50,6 +52,23 @@ def _reference(kind: type, namespace: Mapping[str, Any] | None) -> str:
         f"class {kind.__module__}.{kind.__qualname__} could not be found when the file is read; use a class of "
         "torch.nn, qlstm.nn or one defined at the top of the strategy's file, or give Strategy(dump=, load=)"
     )
+
+
+def _rebuild_instance(parts: Plain, walk: NetworkWalk) -> Any:
+    """Rebuild an object of a class of the strategy's file, as other programs pickle it: without calling anything."""
+    name, namespace = parts["class"].partition(":")[2], walk.namespace
+    if namespace is None:
+        raise StateError(f"an object is of class {name} of the strategy's file; read it with that strategy")
+    kind = namespace.get(name)
+    if not isinstance(kind, type) or kind.__module__ != namespace.get("__name__"):
+        raise StateError(f"an object is of class {name!r}, which the strategy's file does not define; was it renamed?")
+    if not hasattr(kind, "__dict__") or hasattr(kind, "__setstate__"):
+        raise StateError(
+            f"an object of class {name!r} is refused: only plain attributes are restored; use a dictionary"
+        )
+    made: Any = object.__new__(kind)
+    made.__dict__.update({key: walk.inner(value, f".{key}") for key, value in parts["attributes"].items()})
+    return made
 
 
 def _find(home: str, name: str, namespace: Mapping[str, Any] | None) -> type | None:
@@ -213,15 +232,19 @@ def _noted(value: Any, walk: NetworkWalk) -> Any:
     return value
 
 
-def _describe_models(models: Mapping[Any, Any], walk: Walk) -> Plain:
-    return {"items": [(walk.inner(key, "key"), walk.inner(model, f"[{key!r}]")) for key, model in models.items()]}
+def _describe_models(models: Any, walk: Walk) -> Plain:
+    """Describe fitted models; what they know beside the networks only where there is any."""
+    items = [(walk.inner(key, "key"), walk.inner(model, f"[{key!r}]")) for key, model in models.items()]
+    beside = {name: walk.inner(getattr(models, name), f".{name}") for name in _BESIDE if getattr(models, name)}
+    return {"items": items, **beside}
 
 
 def _rebuild_models(parts: Plain, walk: Walk) -> Any:
     from ..nn import Models
 
     items = [(walk.inner(key, "key"), model) for key, model in parts["items"]]
-    return Models({key: walk.inner(model, f"[{key!r}]") for key, model in items})
+    networks = {key: walk.inner(model, f"[{key!r}]") for key, model in items}
+    return Models(networks, **{name: walk.inner(parts[name], f".{name}") for name in _BESIDE if name in parts})
 
 
 DESCRIBERS: Mapping[str, tuple[str, Callable[[Any, Any], Plain]]] = {
@@ -234,6 +257,7 @@ DESCRIBERS: Mapping[str, tuple[str, Callable[[Any, Any], Plain]]] = {
 REBUILDERS: Mapping[str, Callable[[Plain, Any], Any]] = {
     "tensor": _rebuild_tensor,
     "parameter": _rebuild_parameter,
+    "instance": _rebuild_instance,
     "module": _rebuild_network,
     "models": _rebuild_models,
 }

@@ -27,11 +27,11 @@ _REFUSED = {
     "EXT4": "extension codes",
     "INST": "the opcode INST",
     "OBJ": "the opcode OBJ",
-    "NEWOBJ": "the opcode NEWOBJ",
     "NEWOBJ_EX": "the opcode NEWOBJ_EX",
     "NEXT_BUFFER": "out-of-band buffers",
     "READONLY_BUFFER": "out-of-band buffers",
 }
+# Container on the stack below what goes into it.
 _MUTATORS = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
 _MARK = object()
 
@@ -58,15 +58,6 @@ class _Machine:
         self.memo: dict[int, Any] = {}
         self.foreign: dict[str, None] = {}  # ordered, each once
 
-    def step(self, name: str, argument: Any) -> None:
-        special = _SPECIAL.get(name)
-        if special is not None:
-            special(self, argument)
-        elif type(argument) is str:
-            self.stack.append(argument)
-        else:
-            self.replace(name)
-
     def put(self, index: int) -> None:
         # The real machine's memo is an array: one absurd index would reserve that much memory.
         if index > len(self.memo) + 1:
@@ -86,16 +77,15 @@ class _Machine:
     def replace(self, name: str) -> None:
         """Take off the stack what the opcode consumes and put its result there."""
         count, marked, gives = _EFFECTS[name]
-        if not count and not marked:
-            if gives:
-                self.stack.append(0)
-            return
         taken = self._take(count, marked)
         if not gives:
             return
-        depths = [0 if type(item) is str else item for item in taken]
-        kept = depths.pop(0) if name in _MUTATORS else 0  # the container that the rest goes into
-        depth = max(kept, max(depths, default=-1) + 1)
+        depth = taken.pop(0) if taken and name in _MUTATORS else 0  # of the container that the rest goes into
+        for item in taken:
+            if type(item) is not str and item >= depth:
+                depth = item + 1
+        if taken and not depth:
+            depth = 1
         if depth > MAX_DEPTH:
             raise _TooDeepError
         self.stack.append(depth)
@@ -104,8 +94,10 @@ class _Machine:
         start = (_last_mark(self.stack) if marked else len(self.stack)) - count
         if start < 0:
             raise IndexError("the stack is empty")
-        taken = [item for item in self.stack[start:] if item is not _MARK]
+        taken = self.stack[start:]
         del self.stack[start:]
+        if marked:
+            taken.remove(_MARK)
         return taken
 
 
@@ -135,6 +127,23 @@ _SPECIAL: dict[str, Callable[[_Machine, Any], None]] = {
     "INST": _inst,
     "STACK_GLOBAL": _stack_global,
 }
+
+
+def _push(machine: _Machine, argument: Any) -> None:
+    machine.stack.append(argument if type(argument) is str else 0)
+
+
+def _handler(name: str) -> Callable[[_Machine, Any], None]:
+    """Return what an opcode does to the machine."""
+    count, marked, gives = _EFFECTS[name]
+    if name in _SPECIAL:
+        return _SPECIAL[name]
+    if count or marked:
+        return lambda machine, argument: machine.replace(name)
+    return _push if gives else lambda machine, argument: None
+
+
+_HANDLERS = {name: _handler(name) for name in _EFFECTS}
 
 
 class _TooDeepError(Exception):
@@ -174,7 +183,7 @@ def scan(payload: bytes, allowed: Collection[tuple[str, str]], what: str) -> int
         for count, (opcode, argument, _) in enumerate(pickletools.genops(payload)):
             if count >= MAX_OPCODES:
                 raise StateForeignError(f"{what} is refused: its pickle is longer than {MAX_OPCODES} steps")
-            machine.step(opcode.name, argument)
+            _HANDLERS[opcode.name](machine, argument)
     except _TooDeepError:
         raise StateForeignError(f"{what} is refused: its values nest deeper than {MAX_DEPTH} levels") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -185,6 +194,6 @@ def scan(payload: bytes, allowed: Collection[tuple[str, str]], what: str) -> int
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         raise StateForeignError(
             f"{what} holds objects that reading it would have to trust: {', '.join(names[:5])}{more}; "
-            "only plain values and numpy arrays are read; save it with qlstm.state.write instead"
+            "plain values, arrays and networks are read; save it with qlstm.state.write instead"
         )
     return count

@@ -8,26 +8,29 @@ Reading never lets a pickle reach code. `qlstm.state.opcodes.scan` first walks t
 exact table, opcodes that find classes by other routes are refused, and depth, length and memo are bounded. Then an
 unpickler resolves the names in the table not to what they name but to makers of this module, which check their
 arguments: a real ``numpy.ndarray`` called with dtype object and a buffer of the attacker's choice reads raw memory.
+A last pass copies what was read and turns what makers have `Stored` into plain values. `qlstm.state.foreign` adds names
+for the files of other programs, with makers of the same kind.
 """
 
 from __future__ import annotations
 
 import datetime
 import io
-import math
 import pickle
 import struct
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import StateCorruptError, StateError, StateForeignError
+from .makers import PLAIN, PLAIN_KINDS, Names, RefusedError, Stored
 from .opcodes import MAX_DEPTH, scan
 
-__all__ = ["dumps", "loads"]
+__all__ = ["KIND", "Finisher", "dumps", "loads"]
 
-_PLAIN_KINDS = "biufcmMUS"
+KIND = "qlstm:kind"
+"""The reserved key of dictionaries that describe something; `qlstm.state.plain` lists the kinds."""
+
 _ATOMS = {
     *(type(None), bool, int, float, complex, str, bytes, bytearray),
     *(datetime.datetime, datetime.date, datetime.timedelta),
@@ -53,7 +56,7 @@ class _Pickler(pickle.Pickler):
         self.fast = True
 
     def reducer_override(self, value: Any) -> Any:
-        if type(value) is np.ndarray and value.dtype.kind in _PLAIN_KINDS:
+        if type(value) is np.ndarray and value.dtype.kind in PLAIN_KINDS:
             return np.ndarray, (value.shape, value.dtype.str, bytearray(value.tobytes()))
         if type(value) is np.datetime64:
             unit, count = np.datetime_data(value.dtype)
@@ -84,166 +87,86 @@ def dumps(plain: object) -> bytes:
     return file.getvalue()
 
 
-class _Maker:
-    """What a name in a pickle resolves to: callable, and closed to every attribute that a pickle might set."""
-
-    __slots__ = ("_make",)
-    _make: Callable[..., Any]
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        object.__setattr__(self, "_make", make)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{name} cannot be set")
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._make(*arguments)
-
-
-class _StoredDtype:
-    """A dtype as other pickles build it: a name, then a state of which only byte order and date unit count."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, code: object) -> None:
-        # "O" is kept apart, since only an array of strings may have it.
-        self.dtype = np.dtype(object) if code in ("O", "O8") else _plain_dtype(code)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order = state[1]
-        if self.dtype.kind in "mM" and len(state) > 8:
-            unit, count = state[8][1][:2]
-            self.dtype = np.dtype(
-                f"{self.dtype.str}[{int(count)}{str(unit, 'ascii') if type(unit) is bytes else unit}]"
-            )
-        if order in ("<", ">"):
-            self.dtype = self.dtype.newbyteorder(order)
-
-
-class _StoredArray:
-    """An array as other pickles build it: made empty, then given its state; `_finish` turns it into a real one."""
-
-    __slots__ = ("array",)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, fortran, content = state
-        if dtype.dtype.kind != "O":
-            self.array = _array(shape, dtype.dtype, content, bool(fortran))
-            return
-        if type(content) is not list or not {type(item) for item in content} <= {str, float, int, bool, type(None)}:
-            raise ValueError("an array of objects that are not strings or numbers")
-        array = np.empty(len(content), dtype=object)
-        array[:] = content
-        self.array = array.reshape(shape, order="F" if fortran else "C")
-
-
-def _plain_dtype(code: object) -> np.dtype:
-    if type(code) is not str or np.dtype(code).kind not in _PLAIN_KINDS:
-        raise ValueError(f"array dtype {code!r}")
-    return np.dtype(code)
-
-
-def _array(shape: object, dtype: np.dtype, buffer: object, fortran: bool = False) -> np.ndarray:
-    """Return a fresh writable array, after checking that its shape and its bytes agree."""
-    if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"array shape {shape!r}")
-    if not isinstance(buffer, (bytes, bytearray)) or dtype.kind not in _PLAIN_KINDS:
-        raise ValueError(f"array dtype {dtype}")
-    count = math.prod(shape)
-    if len(buffer) != count * dtype.itemsize:
-        raise ValueError(f"array of shape {shape} and dtype {dtype} with {len(buffer)} bytes")
-    array = np.empty(count, dtype=dtype)
-    if buffer:
-        array.view(np.uint8)[:] = np.frombuffer(buffer, dtype=np.uint8)
-    return array.reshape(shape, order="F" if fortran else "C")
-
-
-def _make_ndarray(shape: object, code: object, buffer: object) -> np.ndarray:
-    """`numpy.ndarray` as our own files call it."""
-    return _array(shape, _plain_dtype(code), buffer)
-
-
-def _make_frombuffer(buffer: object, dtype: _StoredDtype, shape: object, order: object) -> np.ndarray:
-    """Arrays pickled with protocol 5."""
-    return _array(shape, dtype.dtype, buffer, order == "F")
-
-
-def _make_scalar(dtype: _StoredDtype, buffer: object) -> Any:
-    return _array((), dtype.dtype, buffer)[()]
-
-
-def _make_bytearray(content: object = b"") -> bytearray:
-    """Copy bytes; `bytearray` itself takes a number too and would reserve that much memory."""
-    if not isinstance(content, (bytes, bytearray)):
-        raise ValueError("a bytearray of something else than bytes")
-    return bytearray(content)
-
-
-def _makers() -> dict[tuple[str, str], _Maker]:
-    """Return the exact (module, name) pairs that a pickle may use, and what each resolves to here."""
-    makers: dict[tuple[str, str], Callable[..., Any]] = {
-        ("numpy", "ndarray"): _make_ndarray,
-        ("numpy", "dtype"): lambda code, *flags: _StoredDtype(code),
-        ("numpy", "datetime64"): np.datetime64,
-        ("builtins", "bytearray"): _make_bytearray,
-        ("builtins", "set"): set,
-        ("builtins", "frozenset"): frozenset,
-        ("builtins", "complex"): complex,
-        ("datetime", "datetime"): datetime.datetime,
-        ("datetime", "date"): datetime.date,
-        ("datetime", "timedelta"): datetime.timedelta,
-    }
-    for core in ("numpy.core", "numpy._core"):  # the second spelling since numpy 2
-        makers[f"{core}.multiarray", "_reconstruct"] = lambda *arguments: _StoredArray()
-        makers[f"{core}.multiarray", "scalar"] = _make_scalar
-        makers[f"{core}.numeric", "_frombuffer"] = _make_frombuffer
-    return {pair: _Maker(make) for pair, make in makers.items()}
-
-
-_MAKERS = _makers()
-
-
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, names: Names) -> None:
+        super().__init__(file)
+        self.names = names
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _MAKERS:
+        if (module, name) not in self.names:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
-        return _MAKERS[module, name]
+        return self.names[module, name]
 
 
-class _Finisher:
-    """The last pass: copies what was read, with real arrays for stored ones, and lets nothing but plain values out.
+class Finisher:
+    """The last pass: copies what was read, with plain values for stored ones, and lets nothing else out.
 
     Copying is counted: a small pickle may refer to one list so often that the copy never ends.
+
+    Parameters
+    ----------
+    what : str
+        What errors call the file: its path.
+    steps : int
+        Length of the pickle.
     """
 
     def __init__(self, what: str, steps: int) -> None:
         self.what = what
         self.left = 10 * steps + 10_000
+        self.depth = 0
+        self.met: dict[int, int] | None = None  # inside a network: what occurred before, by identity
 
-    def finish(self, value: Any, depth: int = 0) -> Any:
-        kind = type(value)
+    def finish(self, value: Any) -> Any:
+        """Return a copy of `value` in plain terms.
+
+        Raises
+        ------
+        StateForeignError
+            When it contains itself, nests too deeply, or holds something that is no value.
+        """
         self.left -= 1
-        if self.left < 0 or depth > MAX_DEPTH:
+        if self.left < 0 or self.depth > MAX_DEPTH:
             raise StateForeignError(f"{self.what} is refused: its values contain themselves or nest too deeply")
+        kind = type(value)
         if kind in _ATOMS or isinstance(value, np.generic):
             return value
+        self.depth += 1
+        finished = self._inside(kind, value)
+        self.depth -= 1
+        return finished
+
+    def _inside(self, kind: type, value: Any) -> Any:
         if kind is dict:
-            return {self.finish(k, depth + 1): self.finish(v, depth + 1) for k, v in value.items()}
-        if kind is list or kind is tuple or kind is set or kind is frozenset:
-            return kind([self.finish(item, depth + 1) for item in value])
+            return self._finish_dict([(self.finish(k), self.finish(v)) for k, v in value.items()])
+        if kind is list or kind is tuple:
+            return kind([self.finish(item) for item in value])
+        if kind is set or kind is frozenset:
+            items = [self.finish(item) for item in value]
+            return {KIND: kind.__name__, "items": items} if any(map(_is_described, items)) else kind(items)
         if kind is np.ndarray:
             return value
-        if kind is _StoredArray:
-            return value.array
+        if isinstance(value, Stored):
+            return value.finished(self)
         raise StateForeignError(f"{self.what} is refused: it holds {_name(value)} where a plain value belongs")
+
+    def _finish_dict(self, items: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        if any(_is_described(key) for key, _ in items):
+            return {KIND: "dict", "items": items}
+        return dict(items)
+
+
+def _is_described(value: object) -> bool:
+    """Return whether a value that was hashable has become a description, which is not."""
+    return isinstance(value, dict) or (isinstance(value, tuple) and any(map(_is_described, value)))
 
 
 def _name(value: Any) -> str:
-    names = [".".join(pair) for pair, maker in _MAKERS.items() if maker is value]
-    return names[0] if names else type(value).__name__.strip("_")
+    names = [".".join(pair) for pair, maker in PLAIN.items() if maker is value]
+    return names[0] if names else getattr(value, "__name__", type(value).__name__).strip("_")
 
 
-def loads(payload: bytes, what: str) -> Any:
+def loads(payload: bytes, what: str, names: Names = PLAIN) -> Any:
     """Return the plain values that a pickle holds.
 
     Parameters
@@ -252,6 +175,8 @@ def loads(payload: bytes, what: str) -> Any:
         A pickle of any protocol, from any source.
     what : str
         What errors call the file: its path.
+    names : Names
+        What it may ask for; by default what `dumps` writes, and what any program writes for numpy arrays and builtins.
 
     Returns
     -------
@@ -266,9 +191,11 @@ def loads(payload: bytes, what: str) -> Any:
     StateCorruptError
         When it is no pickle.
     """
-    steps = scan(payload, _MAKERS, what)
+    steps = scan(payload, names, what)
     try:
-        value = _Unpickler(io.BytesIO(payload)).load()
-        return _Finisher(what, steps).finish(value)
+        value = _Unpickler(io.BytesIO(payload), names).load()
+        return Finisher(what, steps).finish(value)
+    except RefusedError as error:
+        raise StateForeignError(f"{what} holds objects that reading it would have to trust: {error}") from error
     except _DAMAGE as error:
         raise StateCorruptError(f"{what} is damaged: its pickle cannot be read ({error})") from error

@@ -33,11 +33,10 @@ import numpy as np
 from ..errors import StateCorruptError, StateError
 from . import labelled, networks
 from .labelled import Unfit
-from .payload import dumps
+from .payload import KIND, dumps
 
 __all__ = ["DUMPED", "KIND", "MAX_DEPTH", "describe", "is_dumped", "rebuild", "split_memory"]
 
-KIND = "qlstm:kind"
 DUMPED = "dumped"
 """The kind of models that the strategy's own `dump` turned into plain values (part ``value``)."""
 MAX_DEPTH = 64

@@ -18,8 +18,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,17 +28,14 @@ import numpy as np
 from .. import files
 from ..errors import OutputError, StateCorruptError, StateError
 from . import codec
+from .names import STATE_FILE, WEIGHTS_FILE, date_of, name_of
 
 if TYPE_CHECKING:
     from ..strategy import Memory, Strategy
 
 __all__ = ["STATE_FILE", "WEIGHTS_FILE", "Store"]
 
-STATE_FILE = "state.pickle.gz"
-WEIGHTS_FILE = "fractions.nc.gz"
-
 _LOCK_FILE = ".lock"
-_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T(\d{2})(\d{2}))?")
 
 
 class Store:
@@ -72,7 +68,7 @@ class Store:
             names = files.list_folders(self.folder)
         except OutputError as error:
             raise StateError(str(error)) from error
-        return sorted(date for date in map(_date, names) if date is not None)
+        return sorted(date for date in map(date_of, names) if date is not None)
 
     def newest(self, before: np.datetime64 | None = None) -> np.datetime64 | None:
         """Return the last as-of date, or the last one strictly before `before`; None when there is none."""
@@ -81,7 +77,7 @@ class Store:
 
     def path(self, date: np.datetime64) -> Path:
         """Return the folder of a generation, whether it exists or not."""
-        return files.find_folder(self.folder / _name(date))
+        return files.find_folder(self.folder / name_of(date))
 
     def read(self, date: np.datetime64, strategy: Strategy | None = None) -> Memory:
         """Return the memory of a generation.
@@ -91,14 +87,41 @@ class Store:
         StateError
             When there is none for that date, it is incomplete, or its file is not readable; see `qlstm.state.read`.
         """
-        data = self._file(date, STATE_FILE)
-        self._file(date, WEIGHTS_FILE)
-        what = str(self.path(date) / STATE_FILE)
-        memory = codec.decode(data, strategy, what)
-        as_of = codec.header(data, what).get("as_of")
-        if as_of is not None and np.datetime64(as_of, "ns") != date:
-            raise StateCorruptError(f"{what} is the state of {as_of}, not of {_name(date)}; was the folder renamed?")
+        data, weights = self.contents(date)
+        memory = codec.decode(data, strategy, str(self.path(date) / STATE_FILE))
+        self.check(date, data, weights)
         return memory
+
+    def contents(self, date: np.datetime64) -> tuple[bytes, bytes]:
+        """Return the files of a generation: state, weights.
+
+        Raises
+        ------
+        StateError
+            When there is none for that date, or it is incomplete.
+        """
+        return self._file(date, STATE_FILE), self._file(date, WEIGHTS_FILE)
+
+    def check(self, date: np.datetime64, data: bytes, weights: bytes) -> None:
+        """Check that the files of a generation, good as they may be, belong to it and to each other.
+
+        Raises
+        ------
+        StateCorruptError
+            When they do not.
+        """
+        folder = self.path(date)
+        known = codec.header(data, str(folder / STATE_FILE))
+        as_of = known.get("as_of")
+        if as_of is not None and np.datetime64(as_of, "ns") != date:
+            raise StateCorruptError(
+                f"{folder / STATE_FILE} is the state of {as_of}, not of {name_of(date)}; was the folder renamed?"
+            )
+        if known.get("weights_sha256") not in (None, hashlib.sha256(weights).hexdigest()):
+            raise StateCorruptError(
+                f"{folder / WEIGHTS_FILE} is not what was committed on {name_of(date)}; restore it, or roll back and "
+                "run that day again"
+            )
 
     def _file(self, date: np.datetime64, name: str) -> bytes:
         """Return one file of a generation."""
@@ -116,8 +139,11 @@ class Store:
             raise StateCorruptError(
                 f"{path.parent} is incomplete: {name} is missing; restore it, or remove the folder"
             ) from missing
-        known = ", ".join(_name(d) for d in self.dates()[-3:]) or "none"
-        raise StateError(f"{self.folder} has no generation {_name(date)}; the newest are: {known}") from missing
+        raise self._absent(date) from missing
+
+    def _absent(self, date: np.datetime64) -> StateError:
+        known = ", ".join(name_of(d) for d in self.dates()[-3:]) or "none"
+        return StateError(f"{self.folder} has no generation {name_of(date)}; the newest are: {known}")
 
     def commit(
         self,
@@ -155,9 +181,10 @@ class Store:
             When something in the memory cannot be saved, another process is writing, a later generation exists, or the
             disk refuses. What was there before is untouched then.
         """
-        name = _name(as_of)
+        name = name_of(as_of)
         hashed = None if parent is None else hashlib.sha256(self._file(parent, STATE_FILE)).hexdigest()
-        state = codec.encode(memory, strategy=strategy, as_of=as_of, parent=hashed)
+        sealed = hashlib.sha256(weights).hexdigest()
+        state = codec.encode(memory, strategy=strategy, as_of=as_of, parent=hashed, weights=sealed)
         contents = {STATE_FILE: state, WEIGHTS_FILE: weights}
         with self.lock():
             dates = self.dates()
@@ -165,14 +192,64 @@ class Store:
                 return self.path(as_of)
             if dates and dates[-1] > as_of:
                 raise StateError(
-                    f"{self.folder} has generations up to {_name(dates[-1])}, which do not follow from this new "
-                    f"{name}; remove the folders of later days first"
+                    f"{self.folder} has generations up to {name_of(dates[-1])}, which do not follow from this new "
+                    f"{name}; {self._way_back(dates, as_of)}"
                 )
             try:
                 files.publish_folder(self.folder / name, contents)
             except OutputError as error:
                 raise StateError(str(error)) from error
         return self.path(as_of)
+
+    def _way_back(self, dates: list[np.datetime64], as_of: np.datetime64) -> str:
+        """Return what to do before a day in the past can be committed."""
+        kept = [date for date in dates if date <= as_of]
+        if not kept:
+            return f"{name_of(as_of)} is before all of them: move {self.folder} away first"
+        return f"roll back first: qlstm state rollback {self.folder} {name_of(kept[-1])}"
+
+    def rollback(self, date: np.datetime64) -> list[np.datetime64]:
+        """Remove all generations after `date`, newest first, so that it is the newest; return their dates, ascending.
+
+        A crash or a failing disk at any point leaves a store whose newest generation is one of those that there were
+        from `date` on; rolling back again finishes it.
+
+        Raises
+        ------
+        StateError
+            When there is no generation of that date, another process is writing, or the disk refuses.
+        """
+        with self.lock():
+            if date not in self.dates():
+                raise self._absent(date)
+            later = [other for other in self.dates() if other > date]
+            self._withdraw(reversed(later))
+        return later
+
+    def prune(self, keep: int) -> list[np.datetime64]:
+        """Remove all but the newest `keep` generations, oldest first; return the dates of those removed, ascending.
+
+        Nothing is ever removed otherwise. Those that stay are not touched: the oldest still names its parent.
+
+        Raises
+        ------
+        StateError
+            When `keep` is not positive, another process is writing, or the disk refuses.
+        """
+        if keep < 1:
+            raise StateError(f"cannot keep {keep} generations of {self.folder}; keep at least 1")
+        with self.lock():
+            oldest = self.dates()[:-keep]
+            self._withdraw(oldest)
+        return oldest
+
+    def _withdraw(self, dates: Iterable[np.datetime64]) -> None:
+        """Remove generations in the order given, each at once; the caller holds the lock."""
+        try:
+            for date in dates:
+                files.withdraw_folder(self.folder / name_of(date))
+        except OutputError as error:
+            raise StateError(str(error)) from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -216,25 +293,3 @@ class Store:
             files.recover_folders(self.folder)
         except OSError as error:
             raise StateError(f"cannot write into {self.folder}: {error.strerror or error}") from error
-
-
-def _name(date: np.datetime64) -> str:
-    """Return the folder name of an as-of date: ``2024-03-15``, or ``2024-03-15T1400`` where there is a time of day."""
-    minute = date.astype("datetime64[m]")
-    if np.isnat(date) or minute != date:
-        raise StateError(f"as-of date {date} cannot name a generation; give a date, or a time to the minute")
-    text = str(minute)
-    return text.removesuffix("T00:00").replace(":", "")
-
-
-def _date(name: str) -> np.datetime64 | None:
-    """Return the as-of date of a folder name, None when it is not one."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return None
-    day, hour, minute = match.groups()
-    try:
-        date = np.datetime64(f"{day}T{hour or '00'}:{minute or '00'}", "ns")
-    except ValueError:
-        return None
-    return date if _name(date) == name else None
