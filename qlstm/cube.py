@@ -72,6 +72,8 @@ def _time_faults(cube: xr.DataArray, what: str) -> list[str]:
     if "time" not in cube.coords:
         return []
     times = cube.get_index("time")
+    if isinstance(times.dtype, pd.DatetimeTZDtype):
+        return [f"{what} has times with a time zone, {times.dtype.tz}; use tz_localize(None)"]
     if times.dtype.kind != "M":
         return [f"{what} has times of dtype {times.dtype}, want datetime64[ns]; use pd.to_datetime"]
     if times.hasnans:

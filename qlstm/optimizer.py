@@ -49,7 +49,15 @@ def full_range_args_generator(**ranges: Sequence[Any]) -> ArgumentSets:
 
 
 def random_range_args_generator(iterations: int, seed: int = 42, **ranges: Sequence[Any]) -> ArgumentSets:
-    """Return `iterations` random combinations, drawn with `seed` (the established toolbox's are not repeatable)."""
+    """Return `iterations` random combinations, drawn with `seed` (the established toolbox's are not repeatable).
+
+    Raises
+    ------
+    QlstmError
+        When `seed` is no whole number but, say, the range of an argument of that name.
+    """
+    if not isinstance(seed, (int, np.integer)):
+        raise QlstmError(f"seed must be a whole number, got {seed!r}; call the strategy's argument something else")
     random = np.random.default_rng(seed)
     draw = {name: random.integers(len(values), size=iterations) for name, values in ranges.items()}
     return ArgumentSets({name: ranges[name][int(draw[name][i])] for name in ranges} for i in range(iterations))
@@ -79,7 +87,8 @@ def fast_stats_function(data: xr.DataArray, output: xr.DataArray) -> dict[str, f
     Returns
     -------
     dict
-        ``sharpe_ratio``, ``mean_return`` (geometric, per row) and ``volatility`` (population, per row).
+        ``sharpe_ratio`` (NaN where the volatility is 0), ``mean_return`` (geometric, per row) and ``volatility``
+        (population, per row).
     """
     high, low, close = (data.sel(field=name, drop=True) for name in ("high", "low", "close"))
     price = close.dropna("time", how="all").fillna(0.0)
@@ -91,7 +100,8 @@ def fast_stats_function(data: xr.DataArray, output: xr.DataArray) -> dict[str, f
         book = book[np.isfinite(book)]
         mean = float(np.exp(np.log1p(book).mean()) - 1)
     volatility = float(book.std())
-    return {"sharpe_ratio": mean / volatility, "mean_return": mean, "volatility": volatility}
+    sharpe = mean / volatility if volatility else math.nan
+    return {"sharpe_ratio": sharpe, "mean_return": mean, "volatility": volatility}
 
 
 def standard_stats_to_weight(stat: dict[str, float]) -> float:
@@ -129,7 +139,7 @@ def optimize_strategy(
     -------
     dict
         ``iterations``: a list of ``{args, result, weight, exception}`` in the order of the generator, and
-        ``best_iteration``, the first of those with the largest weight.
+        ``best_iteration``, the first of those with the largest weight; NaN counts as minus infinity.
 
     Raises
     ------
@@ -151,7 +161,12 @@ def optimize_strategy(
         raise QlstmError(f"every try failed, the first with {failed['args']}: {failed['exception']!r}") from failed[
             "exception"
         ]
-    return {"iterations": iterations, "best_iteration": max(iterations, key=lambda one: one["weight"])}
+    return {"iterations": iterations, "best_iteration": max(iterations, key=_rank)}
+
+
+def _rank(iteration: dict[str, Any]) -> float:
+    weight: float = iteration["weight"]
+    return _WORST if math.isnan(weight) else weight  # nothing is larger than NaN, so the first one would stay the best
 
 
 def _try(

@@ -34,6 +34,10 @@ def test_a_sound_cube_has_nothing_to_say():
         (lambda c: c.astype(str), "want float64"),
         (lambda c: c.astype(complex), "want float64"),
         (lambda c: c.assign_coords(time=np.arange(c.sizes["time"])), "want datetime64[ns]"),
+        (
+            lambda c: c.assign_coords(time=c.get_index("time").tz_localize("UTC")),
+            "time zone, UTC; use tz_localize(None)",
+        ),
     ],
 )
 def test_a_wrong_structure_is_refused_by_name(broken, words):

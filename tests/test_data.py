@@ -112,6 +112,15 @@ def test_names_of_columns_in_any_case_and_order_time_zones_and_missing_values_ar
     assert cube.sel(field="high").values.tolist() == [[3.0], [3.0]]
 
 
+def test_a_time_zone_of_any_form_is_dropped_without_moving_the_date(tmp_path):
+    zones = ["00:00:00 +0900", "00:00:00.000+09:00", "00:00:00+09", "00:00z", "23:30:00.5 -05:00", "00:00:00"]
+    texts = [f"2020-01-0{i} {zone}" for i, zone in enumerate(zones, start=1)] + ["20200107T000000Z", "2020-01-08"]
+    (tmp_path / "a.csv").write_text("\n".join([HEADER, *(f"{text},1,2,1,2,9,0" for text in texts)]))
+    times = data.load(tmp_path).time.values
+    assert [str(t)[:10] for t in times] == [f"2020-01-0{i}" for i in range(1, 9)]
+    assert times[4] == np.datetime64("2020-01-05T23:30:00.500")
+
+
 def test_is_liquid_in_the_files_is_kept(tmp_path):
     text = "Date,Open,High,Low,Close,Volume,is_liquid\n2020-01-01,1,1,1,1,9,0\n2020-01-02,1,1,1,1,9,1\n"
     (tmp_path / "a.csv").write_text(text)
@@ -129,6 +138,12 @@ def test_is_liquid_in_the_files_is_kept(tmp_path):
         (",1,2,1,2,9,0", "bad.csv, line 3, column 'date': '' is no date"),
         ("2017-11-07,1,$2,1,2,9,0", "bad.csv, line 3, column 'high': '$2' is no finite number"),
         ("2017-11-07,1,2,1,inf,9,0", "bad.csv, line 3, column 'close': 'inf' is no finite number"),
+        (
+            "9999-12-31,1,2,1,2,9,0",
+            "bad.csv, line 3, column 'date': '9999-12-31' is outside of 1677-09-21 to 2262-04-11",
+        ),
+        ("1600-12-31,1,2,1,2,9,0", "bad.csv, line 3, column 'date': '1600-12-31' is outside of 1677-09-21"),
+        ("2017-11-07 00:00+9,1,2,1,2,9,0", "bad.csv, line 3, column 'date': '2017-11-07 00:00+9' is no date"),
         ("2017-11-06,1,2,1,2,9,0", "bad.csv, line 3, column 'date': 2017-11-06 occurs before; keep one row per date"),
         ("2017-11-07,1,2", "bad.csv, line 3: 3 columns where the header has 7: ['2017-11-07', '1', '2']"),
         ('2017-11-07,"1,2,1,2,9,0', "cannot read"),
@@ -317,6 +332,24 @@ def test_prices_adjusted_by_splits_and_restored_are_the_prices_quoted():
     xr.testing.assert_identical(data.stocks.restore_origin_data(adjusted), quoted)
     with pytest.raises(DataError, match="no field 'split_cumprod'"):
         data.stocks.adjust_by_splits(quoted.isel(field=slice(6)))
+
+
+def test_whole_numbers_are_not_truncated_by_splits():
+    fields = ["close", "vol", "split_cumprod"]
+    values = np.array([[[101]], [[7]], [[4]]])
+    cube = xr.DataArray(values, [("field", fields), ("time", pd.to_datetime(["2020-01-01"])), ("asset", ["A"])])
+    restored = data.stocks.restore_origin_data(cube)
+    assert restored.values[:, 0, 0].tolist() == [25.25, 28.0, 4.0]
+    assert cube.dtype == values.dtype
+
+
+@pytest.mark.parametrize("factor", [0.0, -0.5, np.inf])
+def test_a_split_factor_that_is_not_positive_is_named_by_date_and_asset(factor):
+    cube = cube_of().assign_coords(field=["open", "high", "close", "vol", "split_cumprod"])
+    cube.values[4, 1, 1] = factor
+    for scale in (data.stocks.adjust_by_splits, data.stocks.restore_origin_data):
+        with pytest.raises(DataError, match=rf"split_cumprod that is not positive .* 2020-01-02, asset A: {factor:g};"):
+            scale(cube)
 
 
 def test_importing_the_package_loads_no_reader_of_files():

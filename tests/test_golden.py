@@ -1,6 +1,5 @@
 """What the established toolbox computed, on simulated inputs, case by case: names, arguments and numbers are the same."""
 
-import contextlib
 import gzip
 import importlib
 import io
@@ -18,12 +17,6 @@ NOT_ASKED = ("stats.calc_sector_distribution", "output.check")
 def function(dotted):
     module, name = dotted.rsplit(".", 1)
     return getattr(importlib.import_module(f"qlstm.{module}"), name)
-
-
-def is_there(dotted):
-    with contextlib.suppress(ImportError, AttributeError):
-        return callable(function(dotted))
-    return False
 
 
 def name_of(case):
@@ -142,8 +135,6 @@ def assert_same(got, key, case):
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_a_case_equals_the_reference(case, tmp_path, monkeypatch):
-    if not is_there(name_of(case)):
-        pytest.skip(f"{name_of(case)} is not built yet")
     monkeypatch.setenv("OUTPUT_PATH", str(tmp_path / "fractions.nc.gz"))
     run = DRIVERS[case.get("driver")](case, function(name_of(case)))
     arguments = [golden_io.argument(each, function) for each in case["args"]]
@@ -157,6 +148,13 @@ def test_a_case_equals_the_reference(case, tmp_path, monkeypatch):
     assert len(results) == len(case["outputs"])
     for got, key in zip(results, case["outputs"], strict=True):
         assert_same(got, key, case)
+
+
+def test_a_function_that_is_gone_fails_its_cases_instead_of_skipping_them(tmp_path, monkeypatch):
+    monkeypatch.delattr("qlstm.ta.sma")
+    case = next(case for case in CASES if name_of(case) == "ta.sma")
+    with pytest.raises(AttributeError, match="'sma'"):
+        test_a_case_equals_the_reference(case, tmp_path, monkeypatch)
 
 
 def test_no_module_lost_its_cases():

@@ -48,6 +48,23 @@ def test_a_failing_try_is_on_record_and_does_not_end_the_search():
     assert found["best_iteration"]["args"] == {"level": 0.0}
 
 
+def test_weights_that_are_all_zero_have_no_sharpe_ratio():
+    stat = optimizer.fast_stats_function(CUBE, 0.0 * threshold(CUBE))
+    assert np.isnan(stat["sharpe_ratio"])
+    assert (stat["mean_return"], stat["volatility"]) == (0.0, 0.0)
+
+
+def test_a_score_that_is_no_number_never_wins():
+    sets = optimizer.full_range_args_generator(level=[np.nan, -3.0, 0.5])
+    found = optimizer.optimize_strategy(CUBE, lambda _, level: level, sets, lambda _, level: level, lambda level: level)
+    assert found["best_iteration"]["args"] == {"level": 0.5}
+
+
+def test_a_range_is_not_taken_for_the_seed_of_the_generator():
+    with pytest.raises(QlstmError, match=r"seed must be a whole number, got \[1, 2, 3\]"):
+        optimizer.random_range_args_generator(3, seed=[1, 2, 3], a=[1])
+
+
 def test_when_every_try_fails_the_first_is_named():
     with pytest.raises(QlstmError, match=r"every try failed, the first with \{'fails': True\}: ValueError"):
         optimizer.optimize_strategy(CUBE, threshold, [{"fails": True}])

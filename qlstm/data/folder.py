@@ -5,8 +5,8 @@ subfolders are not looked at. A file's name without its ending, and without a tr
 of Kaggle's Huge Stock Market Dataset, is the asset id in capitals: ``AAPL``. The columns Date, Open, High, Low, Close
 and Volume must be there, in any order and case; ``is_liquid``, ``divs``, ``split`` and ``split_cumprod`` are read
 where all files have them; others (``OpenInt``, ``Adj Close``) are left out, so prices should be adjusted already.
-Dates are ISO (``2017-11-10``); a time zone behind them is dropped, since the exchange's own date counts. An empty
-cell, ``nan``, ``null`` or ``n/a`` is a missing value.
+Dates are ISO (``2017-11-10``); a time zone behind a time of day is dropped, since the exchange's own date counts. An
+empty cell, ``nan``, ``null`` or ``n/a`` is a missing value.
 
 Where the files have no ``is_liquid``, an asset is liquid on a day when it is among the 100 largest by the trailing
 60-row median of close × volume (`qlstm.data.liquidity`), known that day.
@@ -35,6 +35,7 @@ LIQUID_ASSETS = 100
 """How many assets are liquid on a day when the files do not say: as many as the default contest's index has members."""
 _OPTIONAL = ("divs", "split", "split_cumprod", "is_liquid")
 _CONTEST = "stocks_nasdaq100"
+_ZONED = r"(?i)^([\d/-]+[T ][\d:.,]*\d)\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"  # only behind a time: 2017-11 ends with no zone
 _MISSING = {"", "nan", "null", "none", "na", "n/a", "<na>"}
 
 
@@ -121,12 +122,18 @@ def _bars(table: Table) -> _Bars:
 def _times(table: Table) -> np.ndarray:
     """Return the dates of a table, shape (row,), datetime64[ns]."""
     raw = pd.Series(table.columns["date"]).astype(str).str.strip()
-    local = raw.str.replace(r"(?<=:\d\d)(Z|[+-]\d\d:?\d\d)$", "", regex=True)
-    times = pd.to_datetime(local, format="ISO8601", errors="coerce")
+    local = raw.str.replace(_ZONED, r"\1", regex=True)
+    odd = local.str.contains(r"[:T ].*[Z+-]", case=False)  # a zone of another form: pandas would move or mix times
+    times = pd.to_datetime(local.mask(odd), format="ISO8601", errors="coerce")
     bad = np.flatnonzero(times.isna())
     if len(bad):
         i = int(bad[0])
         raise DataError(f"{table.place(i)}, column 'date': {raw[i]!r} is no date; write it as 2017-11-10")
+    outside = np.flatnonzero((times < pd.Timestamp.min) | (times > pd.Timestamp.max))
+    if len(outside):  # the cast below would wrap around
+        i = int(outside[0])
+        span = f"{pd.Timestamp.min:%Y-%m-%d} to {pd.Timestamp.max:%Y-%m-%d}"
+        raise DataError(f"{table.place(i)}, column 'date': {raw[i]!r} is outside of {span}; correct or drop the row")
     return times.to_numpy(dtype="datetime64[ns]")
 
 
