@@ -363,10 +363,27 @@ def test_a_window_is_a_whole_number_of_at_least_one(name):
     np.testing.assert_array_equal(call(name, market, (np.int16(4), *rest)), call(name, market, (4, *rest)))
 
 
+@pytest.mark.parametrize("periods", [10_000, 10**9, 10**30])
 @pytest.mark.parametrize("name", WINDOWED)
-def test_a_window_longer_than_the_series_gives_nothing(name):
-    first = call(name, prices(), (10_000, *CASES[name][1][1:]))[0]
+def test_a_window_longer_than_the_series_gives_nothing(name, periods):
+    first = call(name, prices(), (periods, *CASES[name][1][1:]))[0]
     assert np.isnan(first).all()
+
+
+@pytest.mark.parametrize("lag", [10**30, -(10**30)])
+@pytest.mark.parametrize("name", ["shift", "change", "roc"])
+def test_a_lag_longer_than_the_series_either_way_gives_nothing(name, lag):
+    assert np.isnan(call(name, prices(), (lag,))[0]).all()
+
+
+@pytest.mark.parametrize("span", [2 * TIMES, 10**30])
+def test_the_span_of_a_warmed_up_average_may_be_longer_than_the_series(span):
+    market, step = prices(), 2 / (span + 1)
+    want = np.mean(market["c"][:, :3], axis=1)
+    got = ta.ema(market["c"], span, 3)
+    for t in range(3, TIMES):
+        want = want + (market["c"][:, t] - want) * step
+        np.testing.assert_allclose(got[:, t], want, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", CASES)

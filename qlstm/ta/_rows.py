@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 
+_WIDEST = 1 << 62  # what an int64 holds
+
+
 class Scratch(threading.local):
     """The arrays that one tile's steps take, kept per thread so that the next tile's steps take the same.
 
@@ -92,7 +95,7 @@ def run(kernel: Callable[..., None], *inputs: Rows, args: tuple[Any, ...] = (), 
     inputs : Rows
         Of one shape; not changed.
     args : tuple
-        Further arguments of the kernel: numbers or arrays.
+        Further arguments of the kernel: numbers or arrays. Whole ones are windows and lags.
     out : Rows, optional
         Where to write, none of the inputs.
 
@@ -103,6 +106,7 @@ def run(kernel: Callable[..., None], *inputs: Rows, args: tuple[Any, ...] = (), 
     """
     if out is None:
         out = blank(inputs[0])
+    args = _clamped(kernel, args, inputs[0].shape[1])
     first = np.zeros(len(out), np.int64)
     gaps = False
     for rows in inputs:
@@ -117,6 +121,17 @@ def run(kernel: Callable[..., None], *inputs: Rows, args: tuple[Any, ...] = (), 
     else:
         kernel(*inputs, out, first, *args)
     return out
+
+
+def _clamped(kernel: Callable[..., None], args: tuple[Any, ...], times: int) -> tuple[Any, ...]:
+    """Return arguments with windows no longer than what no row fills: kernels take memory and time by the window."""
+    clamped = args
+    for k, value in enumerate(args):  # a loop, because nearly always there is nothing to do
+        if type(value) is int and not -times <= value <= times:
+            # The span of `ema` is no window: with a short warm-up it may be longer than the row.
+            most = _WIDEST if kernel is _kernels.ema and k == 0 else times + 1
+            clamped = (*clamped[:k], max(min(value, most), -most), *clamped[k + 1 :])
+    return clamped
 
 
 def _packed(rows: Rows, mask: NDArray[np.bool_]) -> Rows:

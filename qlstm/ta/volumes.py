@@ -136,7 +136,7 @@ def wvad(open: SeriesT, high: SeriesT, low: SeriesT, close: SeriesT, volume: Ser
     def body(o: Rows, h: Rows, l: Rows, c: Rows, v: Rows) -> Rows:
         daily = _rows.each(_daily.flow, np.subtract(c, o, out=_rows.blank(c)), v, h, l)
         total = _rows.sma(daily, window)
-        total *= window
+        total *= float(window)
         return total
 
     return apply(body, open, high, low, close, volume)
