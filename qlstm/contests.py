@@ -36,7 +36,8 @@ class Contest:
     long_only : bool
         Negative weights become 0.
     exposure_limit : float or None
-        Largest share of one asset in the book; above it `output.clean` cuts positions, then drops days.
+        Largest share of one asset in the book; where `exposure_bounds` are broken, `output.clean` cuts positions to
+        it, then drops days.
     allowed_assets : tuple of str or None
         The only assets that may be traded; None allows all.
     min_sharpe : float
@@ -66,6 +67,17 @@ class Contest:
             raise ContestError(
                 f"contest {self.name!r}: exposure_limit must be above 0 and at most 1, got {self.exposure_limit}"
             )
+
+    @property
+    def exposure_bounds(self) -> tuple[float, float] | None:
+        """The soft and the hard limit that `exposure_limit` keeps clear of: 2 % above it, and twice that.
+
+        For the stocks contests' 0.049 they are 0.05 and 0.1.
+        """
+        if self.exposure_limit is None:
+            return None
+        soft = round(self.exposure_limit / 0.98, 12)
+        return soft, 2 * soft
 
 
 _INDEX_STOCKS = Contest("stocks_nasdaq100", "2006-01-01", in_sample_points=3528, liquid_only=True, hold_gaps=False)

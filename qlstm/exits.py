@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from . import weights as algebra
+from .cube import day
 from .errors import DataError, WeightsError
 
 __all__ = [
@@ -40,10 +41,42 @@ def _last_two(weights: Any) -> tuple[pd.Index, np.ndarray, np.ndarray]:
     book = algebra.check_dims(weights)
     if "time" not in book.dims or not book.sizes["time"]:
         raise WeightsError(f"weights must have dims (time, asset) and a row, got {dict(book.sizes)}; pass the history")
+    _sorted(book, "weights", WeightsError)
     rows = np.asarray(book.transpose("time", "asset").values[-2:], dtype=np.float64)
     rows = np.where(np.isnan(rows), 0.0, rows)
     before = rows[0] if len(rows) == 2 else np.zeros_like(rows[0])
     return book.get_index("asset"), before, rows[-1]
+
+
+def _sorted(labelled: xr.DataArray, what: str, kind: type[DataError] | type[WeightsError]) -> np.datetime64:
+    """Return the last date, when times ascend: what is called the last row must be the newest."""
+    times = labelled.get_index("time")
+    if not len(times) or not times.is_monotonic_increasing:
+        raise kind(f"{what} have no rows, or are not sorted by time; use sortby('time')")
+    return times[-1]
+
+
+def _same_day(data: xr.DataArray, weights: Any) -> None:
+    """Refuse data that end on another day than the weights: newer data would be a look into the future."""
+    if "time" not in data.coords or "time" not in data.dims:
+        raise DataError(f"data must have dims (field, time, asset), got ({', '.join(map(str, data.dims))})")
+    ends = _sorted(algebra.of(weights), "weights", WeightsError), _sorted(data, "data", DataError)
+    if ends[0] != ends[1]:
+        raise DataError(f"weights end on {day(ends[0])}, data on {day(ends[1])}; cut both to the same last date")
+
+
+def _labelled(values: Any, what: str) -> xr.DataArray:
+    """Return values when they are labelled by asset, and by nothing else."""
+    if not isinstance(values, xr.DataArray) or values.dims != ("asset",) or "asset" not in values.coords:
+        got = f"dims {values.dims}" if isinstance(values, xr.DataArray) else type(values).__name__
+        raise DataError(f"{what} must be an xarray.DataArray with dims (asset,) and labels, got {got}")
+    return values
+
+
+def _amount(value: float, what: str) -> float:
+    if not 0 <= value < np.inf:
+        raise DataError(f"{what} must be a finite number, at least 0, got {value}")
+    return value
 
 
 def _over(assets: pd.Index, values: xr.DataArray, missing: float = np.nan) -> np.ndarray:
@@ -91,9 +124,10 @@ def update_open_price(data: xr.DataArray, weights: Any, state: State) -> xr.Data
     Raises
     ------
     WeightsError, DataError
-        Weights without time or rows; data without the field.
+        Weights without time or rows; data without the field; times that do not ascend, or another last date.
     """
     assets, before, today = _last_two(weights)
+    _same_day(data, weights)
     kept = _remembered(state, "open_price", assets, np.nan)
     price = np.where(today * before <= 0, _price(data, "open", assets), kept)
     state["open_price"] = _array(np.where(today != 0, price, np.nan), assets)
@@ -108,10 +142,25 @@ def _keep(
     Without a close, or a distance, it is not known to be within: the position is left.
     """
     assets, _, today = _last_two(weights)
-    opened, close = _over(assets, open_price), _price(data, "close", assets)
+    _same_day(data, weights)
+    opened, close = _over(assets, _labelled(open_price, "open_price")), _price(data, "close", assets)
     limit = opened + _over(assets, distance) * (1 if rising else -1)
     inside = close < limit if rising else close > limit
     return _array(np.where((today * side > 0) & ~np.isnan(opened) & ~inside, 0.0, 1.0), assets)
+
+
+def _ranges(weights: Any, last_atr: xr.DataArray, atr_amount: float) -> xr.DataArray:
+    """Return `atr_amount` average true ranges; they must know some asset of the weights."""
+    ranges = _labelled(last_atr, "last_atr")
+    held = algebra.check_dims(weights).get_index("asset")
+    if len(held) and not held.isin(ranges.get_index("asset")).any():
+        raise DataError(f"last_atr and weights share no asset: weights have {held[0]}, ...; pass the ranges of these")
+    return ranges * _amount(atr_amount, "atr_amount")
+
+
+def _part(open_price: xr.DataArray, percent: float) -> xr.DataArray:
+    """Return `percent` of the opening price."""
+    return _labelled(open_price, "open_price") * _amount(percent, "percent") / 100
 
 
 def take_profit_long_atr(
@@ -137,8 +186,14 @@ def take_profit_long_atr(
     xr.DataArray
         Dims ``(asset,)``: 0 leaves, 1 keeps. Positions on the other side, and those whose opening price is unknown,
         are kept; those without a close are left.
+
+    Raises
+    ------
+    DataError, WeightsError
+        Arrays without labels, times that do not ascend, data that end on another day than the weights, ranges of
+        other assets, or an amount that is negative or no number.
     """
-    return _keep(data, weights, open_price, last_atr * atr_amount, side=1, rising=True)
+    return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side=1, rising=True)
 
 
 def take_profit_long_percentage(
@@ -148,7 +203,7 @@ def take_profit_long_percentage(
 
     Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
     """
-    return _keep(data, weights, open_price, open_price * percent / 100, side=1, rising=True)
+    return _keep(data, weights, open_price, _part(open_price, percent), side=1, rising=True)
 
 
 def take_profit_short_atr(
@@ -158,7 +213,7 @@ def take_profit_short_atr(
 
     Arguments and result are those of `take_profit_long_atr`.
     """
-    return _keep(data, weights, open_price, last_atr * atr_amount, side=-1, rising=False)
+    return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side=-1, rising=False)
 
 
 def take_profit_short_percentage(
@@ -168,7 +223,7 @@ def take_profit_short_percentage(
 
     Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
     """
-    return _keep(data, weights, open_price, open_price * percent / 100, side=-1, rising=False)
+    return _keep(data, weights, open_price, _part(open_price, percent), side=-1, rising=False)
 
 
 def stop_loss_long_atr(
@@ -178,7 +233,7 @@ def stop_loss_long_atr(
 
     Arguments and result are those of `take_profit_long_atr`.
     """
-    return _keep(data, weights, open_price, last_atr * atr_amount, side=1, rising=False)
+    return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side=1, rising=False)
 
 
 def stop_loss_long_percentage(
@@ -188,7 +243,7 @@ def stop_loss_long_percentage(
 
     Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
     """
-    return _keep(data, weights, open_price, open_price * percent / 100, side=1, rising=False)
+    return _keep(data, weights, open_price, _part(open_price, percent), side=1, rising=False)
 
 
 def stop_loss_short_atr(
@@ -198,7 +253,7 @@ def stop_loss_short_atr(
 
     Arguments and result are those of `take_profit_long_atr`.
     """
-    return _keep(data, weights, open_price, last_atr * atr_amount, side=-1, rising=True)
+    return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side=-1, rising=True)
 
 
 def stop_loss_short_percentage(
@@ -208,7 +263,7 @@ def stop_loss_short_percentage(
 
     Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
     """
-    return _keep(data, weights, open_price, open_price * percent / 100, side=-1, rising=True)
+    return _keep(data, weights, open_price, _part(open_price, percent), side=-1, rising=True)
 
 
 def _max_hold(weights: Any, state: State, max_period: int, side: int) -> xr.DataArray:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from . import weights as algebra
+from .cube import locate
 from .errors import WeightsError
 from .weights import calc_exposure
 
 __all__ = ["cut_big_positions", "drop_bad_days", "mix_weights"]
 
+_LOG = logging.getLogger("qlstm.exposure")
 _LIMIT = 0.049
 """Just below the 5 % at which the stocks contests begin to count."""
 
@@ -23,13 +26,29 @@ def _checked(weights: Any, max_weight: float) -> xr.DataArray:
     return algebra.check_dims(weights)
 
 
+def _warned(book: xr.DataArray) -> xr.DataArray:
+    """Return the weights given; infinite ones, which have no share of anything, are named in the log."""
+    infinite = np.isinf(book.values)
+    if infinite.any():
+        _LOG.warning("%d infinite weights, first %s; use output.normalize", infinite.sum(), locate(book, infinite))
+    return book
+
+
+def _finite(book: xr.DataArray) -> xr.DataArray:
+    infinite = np.isinf(book.values)
+    if infinite.any():
+        raise WeightsError(f"weights are infinite at {locate(book, infinite)}; use output.normalize")
+    return book
+
+
 def cut_big_positions(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     """Return weights between -max_weight and max_weight; what is cut off becomes cash.
 
     Parameters
     ----------
     weights : xr.DataArray or Result
-        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN.
+        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN; infinity is cut as any big weight, with a warning in the
+        log.
     max_weight : float
         Largest share of capital in one asset.
 
@@ -43,7 +62,7 @@ def cut_big_positions(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     WeightsError
         Not weights, or a limit that is not above 0.
     """
-    return _checked(weights, max_weight).clip(-max_weight, max_weight)
+    return _warned(_checked(weights, max_weight)).clip(-max_weight, max_weight)
 
 
 def drop_bad_days(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
@@ -52,7 +71,8 @@ def drop_bad_days(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     Parameters
     ----------
     weights : xr.DataArray or Result
-        Dims ``(time, asset)`` or ``(asset,)``.
+        Dims ``(time, asset)`` or ``(asset,)``. An infinite weight has no share and stays, as in the established
+        toolbox, with a warning in the log; `output.normalize` takes it as 0.
     max_weight : float
         Largest share of the sum of absolute weights in one asset.
 
@@ -66,12 +86,15 @@ def drop_bad_days(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     WeightsError
         Not weights, or a limit that is not above 0.
     """
-    book = _checked(weights, max_weight)
+    book = _warned(_checked(weights, max_weight))
     return book.where(calc_exposure(book).max("asset") < max_weight, 0.0)
 
 
 def mix_weights(primary: Any, secondary: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     """Add enough of a second book that no asset makes up more than `max_weight`: just enough where both hold it most.
+
+    A whole day becomes NaN where the second book is flat, or exactly at the limit, while the first is above
+    it: there the formula of the established toolbox divides by 0. The number of such days is logged.
 
     Parameters
     ----------
@@ -90,11 +113,10 @@ def mix_weights(primary: Any, secondary: Any, max_weight: float = _LIMIT) -> xr.
     Raises
     ------
     WeightsError
-        Not weights, or a limit that is not above 0.
+        Not weights, an infinite one, or a limit that is not above 0.
     """
-    first, second = xr.align(
-        _checked(primary, max_weight), _checked(secondary, max_weight), join="outer", fill_value=0.0
-    )
+    books = _finite(_checked(primary, max_weight)), _finite(_checked(secondary, max_weight))
+    first, second = xr.align(*books, join="outer", fill_value=0.0)
     first, second = first.fillna(0.0), second.fillna(0.0)
     gross_first, gross_second = algebra.gross(first), algebra.gross(second)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -102,4 +124,7 @@ def mix_weights(primary: Any, secondary: Any, max_weight: float = _LIMIT) -> xr.
         room = max_weight - calc_exposure(second).max("asset")
         factor = gross_first * excess / (gross_second * room)
     mixed = first + second * factor.where(factor > 0, 0.0)
+    broken = (~np.isfinite(mixed.values)).any(axis=mixed.get_axis_num("asset"))
+    if broken.any():
+        _LOG.warning("%d days are NaN: the second book is flat, or exactly at the limit", int(np.sum(broken)))
     return mixed / algebra.gross(mixed).clip(min=1.0)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from . import ta
 from .errors import DataError
-from .stats.panel import Panel
+from .stats.panel import Panel, whole
 from .stats.table import calc_stat
 from .stats.windows import rolling_moments
 
@@ -48,13 +48,18 @@ def rank_assets_by(data: xr.DataArray, criterion: xr.DataArray, top_assets: int,
     Raises
     ------
     DataError
-        A cube without usable labels, a criterion without those dims, or a count below 1.
+        A cube without usable labels, a criterion without those dims, with other dtypes than numbers or that shares no
+        time or no asset with data, or a count that is no whole number of at least 1.
     """
     panel = Panel(data)
     if set(criterion.dims) != {"time", "asset"}:
         raise DataError(f"the criterion must have dims (time, asset), got ({', '.join(map(str, criterion.dims))})")
-    if top_assets < 1:
-        raise DataError(f"top_assets must be at least 1, got {top_assets}")
+    if criterion.dtype.kind not in "fiub":
+        raise DataError(f"the criterion must be numbers, got dtype {criterion.dtype}")
+    top_assets = whole("top_assets", top_assets)
+    for dim, known in (("time", panel.times), ("asset", panel.assets)):
+        if not known.isin(criterion.get_index(dim)).any():
+            raise DataError(f"the criterion and data share no {dim}; data have {known[0]}, ...: nothing can be ranked")
     aligned = criterion.transpose("time", "asset").reindex(time=panel.times, asset=panel.assets)
     values = np.asarray(aligned.values, dtype=np.float64)
     return panel.array(_first(values if ascending else -values, top_assets))
@@ -100,8 +105,7 @@ def calc_rolling_metric(condition: xr.DataArray, rolling_window: int, metric: Me
         raise DataError(f"a dim time is needed, got ({', '.join(map(str, condition.dims))})")
     if metric not in ("std", "mean"):
         raise DataError(f"no such metric {metric!r}; use 'std' or 'mean'")
-    if rolling_window < 1:
-        raise DataError(f"the rolling window must be at least 1 row, got {rolling_window}")
+    rolling_window = whole("the rolling window", rolling_window, " row")
     series = condition.transpose("time", ...)
     if rolling_window > len(series):
         return xr.full_like(series, np.nan, dtype=np.float64)
@@ -166,7 +170,8 @@ def filter_by_normalized_atr(
     xr.DataArray
         Dims ``(time, asset)``: 1 marked, 0 not.
     """
-    high, low, close = (data.sel(field=field, drop=True) for field in ("high", "low", "close"))
+    panel = Panel(data)
+    high, low, close = (panel.array(panel[field]) for field in ("high", "low", "close"))
     return rank_assets_by(data, 100.0 * ta.atr(high, low, close, ma_period) / close, top_assets, ascending)
 
 

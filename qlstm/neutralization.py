@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import xarray as xr
 
 from . import weights as algebra
+from .cube import locate
 from .errors import WeightsError
 
 __all__ = ["neutralize"]
 
 _GROUPS = ("market", "sector", "industry")
 _UNKNOWN = "no_info"
+_LOG = logging.getLogger("qlstm.neutralization")
 
 
 def neutralize(weights: Any, assets: Iterable[Mapping[str, Any]], group: str = "market") -> xr.DataArray:
@@ -24,7 +27,8 @@ def neutralize(weights: Any, assets: Iterable[Mapping[str, Any]], group: str = "
     Parameters
     ----------
     weights : xr.DataArray or Result
-        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN and does not count in a mean.
+        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN and does not count in a mean. An infinite
+        weight makes its group infinite or NaN that day, as in the established toolbox, with a warning in the log.
     assets : iterable of mapping
         One per asset, with ``id`` and, for those groups, ``sector`` or ``industry`` (None is a group too).
     group : {"market", "sector", "industry"}
@@ -48,6 +52,9 @@ def neutralize(weights: Any, assets: Iterable[Mapping[str, Any]], group: str = "
     book = algebra.check_dims(weights)
     if group not in _GROUPS:
         raise WeightsError(f"no such group {group!r}; use {', '.join(map(repr, _GROUPS))}")
+    infinite = np.isinf(book.values)
+    if infinite.any():
+        _LOG.warning("%d infinite weights, first %s; use output.normalize", infinite.sum(), locate(book, infinite))
     if group == "market":
         return book - book.mean("asset")
     known = {str(asset["id"]): asset.get(group) for asset in assets}

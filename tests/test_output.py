@@ -118,6 +118,7 @@ def test_nothing_is_dropped_in_silence(caplog):
         "no close: 1 positions, first TOY:002 on 2015-01-09",
         "not liquid: 1 positions, first TOY:001 on 2015-01-08",
         "days added without positions: 1, first 2015-01-15",
+        "rows above the whole capital, scaled to it: 17, first 2015-01-01: 2.8008",
     ]
     for line, word in zip(report, words, strict=True):
         assert word in line
@@ -152,8 +153,9 @@ def test_big_positions_are_cut_and_if_that_is_not_enough_days_are_dropped():
     assert cleaned(even, data, "stocks")[1] == []
     got, report = cleaned(big, data, "stocks")
     assert float(got.max()) <= 0.049
-    assert len(report) == 1
+    assert len(report) == 2
     assert "cut to 0.049 of the capital: 20 positions" in report[0]
+    assert "rows above the whole capital, scaled to it: 20, first 2015-01-01: 1.01567" in report[1]
     got, report = cleaned(few, data, "stocks")
     assert not got.values.any()
     assert "days dropped" in report[-1]
@@ -191,6 +193,50 @@ def test_what_are_no_weights_is_refused():
     for wrong in (np.zeros(3), book_over(data).astype(str), book_over(data).expand_dims(model=2), None):
         with pytest.raises(WeightsError):
             output.clean(wrong, data)
+
+
+def test_infinite_weights_become_what_is_reported_and_a_finding():
+    data = toys.market(days=20, assets=30)
+    weights = xr.full_like(data.isel(field=0, drop=True), 1 / 30)
+    weights[3, 4] = np.inf
+    weights[8, 5] = 0.6  # triggers cutting
+    got, report = cleaned(weights, data, "stocks")
+    assert "infinite weights, taken as 0: 1" in report[0]
+    assert float(got[3, 4]) == 0.0
+    found = {one.rule: one for one in output.check(weights, data, "stocks")}["finite weights"]
+    assert found.ok is False
+    assert "1 infinite weights, first 2015-01-06, asset TOY:004: inf" in found.message
+
+
+def test_the_exposure_limit_of_a_contest_of_the_users_own_is_obeyed():
+    assert contests.get("stocks").exposure_bounds == (0.05, 0.1)
+    data = toys.market(days=20, assets=4)
+    weights = xr.full_like(data.isel(field=0, drop=True), 0.25)
+    loose = dataclasses.replace(contests.get("stocks"), name="loose", exposure_limit=0.4)
+    assert "exposure" not in failed(weights, data, loose)
+    got, report = cleaned(weights, data, loose)
+    assert report == []
+    xr.testing.assert_equal(got, weights)
+    tight = dataclasses.replace(contests.get("stocks"), name="tight", exposure_limit=0.02)
+    even = xr.full_like(toys.market(days=20, assets=30).isel(field=0, drop=True), 1 / 30)
+    assert "exposure" in failed(even, toys.market(days=20, assets=30), tight)
+
+
+def test_weights_that_share_nothing_with_the_data_are_refused():
+    data = toys.market(days=20, assets=3)
+    with pytest.raises(WeightsError, match="share no asset: weights have X to Z, data TOY:000 to TOY:002"):
+        output.clean(book_over(data).assign_coords(asset=["X", "Y", "Z"]), data)
+    with pytest.raises(WeightsError, match="share no date: weights have 2035-01-01 to"):
+        output.clean(book_over(data).assign_coords(time=pd.bdate_range("2035-01-01", periods=20)), data)
+
+
+@pytest.mark.parametrize("times", [[1, 2, 3], list("abc"), pd.date_range("2020", periods=3, tz="Asia/Tokyo")])
+def test_times_that_are_no_plain_dates_are_not_written(times):
+    weights = book_over(toys.market(days=3, assets=2)).drop_vars("time").assign_coords(time=times)
+    with pytest.raises(WeightsError, match=r"times of dtype .* no time zone"):
+        output.to_bytes(weights)
+    with pytest.raises(WeightsError, match="weights have no assets"):
+        output.to_bytes(book_over(toys.market(days=3, assets=2))[:, :0])
 
 
 # --- align --------------------------------------------------------------------------------------------------------------

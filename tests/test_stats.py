@@ -415,7 +415,7 @@ def test_bad_input_is_named():
         (DataError, "lack field 'open'", lambda: stats.calc_stat(data.drop_sel(field="open"), weights)),
         (DataError, "numbers, got dtype object", lambda: stats.calc_stat(data.astype(object), weights)),
         (DataError, "max_periods must be at least 1 row, got 0", lambda: stats.calc_stat(data, weights, max_periods=0)),
-        (DataError, "slippage must not be negative, got -1", lambda: stats.calc_slippage(data, 14, -1)),
+        (DataError, "slippage must not be negative, nor infinite, got -1", lambda: stats.calc_slippage(data, 14, -1)),
         (DataError, "period_days must be at least 1, got 0", lambda: stats.calc_slippage(data, 0)),
         (DataError, "pass points_per_year", lambda: stats.calc_avg_points_per_year(data[:, :1].rename("x"))),
         (WeightsError, "must be numbers, got dtype complex", lambda: stats.calc_stat(data, weights.astype(complex))),
@@ -437,7 +437,74 @@ def test_bad_input_is_named():
             lambda: stats.get_default_is_period_for_type("stocks_nasdaq"),
         ),
     ]
+    day = weights[0]
+    cases += [
+        (DataError, "period_days must be a whole number, got 14.0", lambda: stats.calc_slippage(data, 14.0)),
+        (DataError, "nor infinite, got inf", lambda: stats.calc_slippage(data, 14, np.inf)),
+        (
+            DataError,
+            "points_per_year must be above 0, got nan",
+            lambda: stats.calc_stat(data, weights, points_per_year=NAN),
+        ),
+        (DataError, "max_periods must be a whole number, got 5.5", lambda: stats.calc_volatility(weights, 5.5)),
+        (WeightsError, "expand_dims", lambda: stats.find_missed_dates(day.drop_vars("time"), data)),
+        (WeightsError, "expand_dims", lambda: stats.calc_non_liquid(data, day.drop_vars("time"))),
+        (WeightsError, "expand_dims", lambda: stats.calc_sector_distribution(day.drop_vars("time"))),
+    ]
     for kind, words, call in cases:
         with pytest.raises(kind, match=words) as raised:
             call()
         assert "\n" not in str(raised.value)
+
+
+def test_infinite_weights_are_named_and_not_counted():
+    data = toys.market(days=40, assets=3)
+    weights = random_book(data, 0)
+    equity = stats.calc_equity(stats.calc_relative_return(data, weights))
+    weights[7, 1] = np.inf
+    for call in (
+        lambda: stats.check_exposure(weights),
+        lambda: stats.calc_bias(weights),
+        lambda: stats.calc_instruments(weights),
+        lambda: stats.calc_avg_turnover(weights, equity, data),
+        lambda: stats.calc_avg_holding_time(weights),
+    ):
+        with pytest.raises(WeightsError, match="infinite at 2015-01-12, asset TOY:001: inf"):
+            call()
+
+
+@pytest.mark.parametrize("field", ["open", "high", "low", "close"])
+def test_an_infinite_price_is_named_even_where_nothing_is_held(field):
+    data = toys.market(days=40, assets=3)
+    weights = random_book(data, 0)
+    weights[:, 2] = 0.0
+    data.loc[{"field": field, "asset": "TOY:002"}][30] = -np.inf
+    for call in (stats.calc_relative_return, stats.calc_stat):
+        with pytest.raises(DataError, match=f"infinite {field} at 2015-02-12, asset TOY:002: -inf"):
+            call(data, weights)
+
+
+def test_weights_of_what_the_data_lack_are_logged_once(caplog):
+    data = toys.market(days=40, assets=3)
+    weights = random_book(data, 0)
+    for call in (stats.calc_relative_return, stats.calc_stat):
+        caplog.clear()
+        call(data, weights)
+        assert caplog.messages == []
+        call(data[:, :30, :2], weights)
+        assert caplog.messages == [
+            "weights of what the data lack are left out: 1 assets, first TOY:002; 10 dates, first 2015-02-12"
+        ]
+
+
+def test_unsorted_weights_are_logged_and_count_as_many_points():
+    data = toys.market(days=300, assets=3).rename("x")
+    assert stats.calc_avg_points_per_year(data[:, ::-1]) == stats.calc_avg_points_per_year(data)
+    with pytest.raises(DataError, match="the one time 2015-01-01 only"):
+        stats.calc_avg_points_per_year(data[:, [0, 0]])
+
+
+def test_trading_weights_in_an_order_that_is_not_that_of_time_is_logged(caplog):
+    data = toys.market(days=40, assets=3)
+    stats.calc_relative_return(data, random_book(data, 0)[::-1])
+    assert "2015-02-24 follows 2015-02-25; use sortby('time')" in caplog.text

@@ -89,6 +89,24 @@ def test_a_limit_must_be_above_nothing(rule, limit):
         rule(book([[0.1]]), limit)
 
 
+def test_infinite_weights_are_named(caplog):
+    weights = book([[0.1, 0.2], [np.inf, 0.2]])
+    assert float(exposure.cut_big_positions(weights, 0.1).max()) == 0.1
+    exposure.drop_bad_days(weights)
+    neutralization.neutralize(weights, [])
+    assert caplog.messages == ["1 infinite weights, first 2020-01-02, asset A: inf; use output.normalize"] * 3
+    with pytest.raises(WeightsError, match="infinite at 2020-01-02, asset A: inf"):
+        exposure.mix_weights(weights, weights)
+
+
+def test_mixing_a_flat_second_book_in_is_logged(caplog):
+    concentrated = book([[0.5, 0.0], [0.5, 0.0]])
+    got = exposure.mix_weights(concentrated, book([[0.0, 0.0], [0.2, 0.2]]), 0.6)
+    assert np.isnan(got.values[0]).all()
+    assert np.isfinite(got.values[1]).all()
+    assert "1 days are NaN" in caplog.text
+
+
 # --- exits --------------------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +179,22 @@ def test_exits_name_what_is_wrong():
         exits.update_open_price(data, book([[1.0]])[0], {})
     with pytest.raises(DataError, match="lack field 'open'"):
         exits.update_open_price(data.drop_sel(field="open"), book([[1.0], [1.0]]), {})
+    opened = xr.DataArray([1.0], dims="asset", coords={"asset": ["A"]})
+    weights, percent, atr = book([[1.0], [1.0]]), exits.stop_loss_long_percentage, exits.stop_loss_long_atr
+    cases = [
+        ("weights end on 2020-01-01, data on 2020-01-02", lambda: percent(data, weights[:1], opened, 5)),
+        ("weights end on 2020-01-01, data on 2020-01-02", lambda: exits.update_open_price(data, weights[:1], {})),
+        ("data have no rows, or are not sorted", lambda: percent(data[:, ::-1], weights[:1], opened, 5)),
+        ("weights have no rows, or are not sorted", lambda: percent(data, weights[::-1], opened, 5)),
+        ("weights have no rows, or are not sorted", lambda: exits.max_hold_long(weights[::-1], {}, 3)),
+        ("open_price must be .* labels", lambda: percent(data, weights, opened.drop_vars("asset"), 5)),
+        ("percent must be a finite number, at least 0, got nan", lambda: percent(data, weights, opened, NAN)),
+        ("percent must be a finite number, at least 0, got -5", lambda: percent(data, weights, opened, -5)),
+        ("share no asset", lambda: atr(data, weights, opened, opened.assign_coords(asset=["X"]), 2)),
+    ]
+    for words, call in cases:
+        with pytest.raises((DataError, WeightsError), match=words):
+            call()
     with pytest.raises(WeightsError, match="max_period must be at least 1 day, got 0"):
         exits.max_hold_long(book([[1.0], [1.0]]), {}, 0)
 
@@ -268,6 +302,17 @@ def test_filters_name_what_is_wrong():
     close = data.sel(field="close", drop=True)
     cases = [
         ("the rolling window must be at least 1 row, got 0", lambda: filter.filter_volatility(data, 0, 2)),
+        ("top_assets must be a whole number, got '2'", lambda: filter.filter_volatility(data, 5, "2")),
+        ("the rolling window must be a whole number, got 5.0", lambda: filter.filter_volatility(data, 5.0, 2)),
+        ("lack field 'high'", lambda: filter.filter_by_normalized_atr(data.drop_sel(field="high"), 2)),
+        ("numbers, got dtype complex128", lambda: filter.rank_assets_by(data, close.astype(complex), 2, True)),
+        ("share no asset", lambda: filter.rank_assets_by(data, close.assign_coords(asset=["X", "Y", "Z"]), 2, True)),
+        (
+            "share no time",
+            lambda: filter.rank_assets_by(
+                data, close.assign_coords(time=close.time + np.timedelta64(9999, "D")), 2, True
+            ),
+        ),
         ("top_assets must be at least 1, got 0", lambda: filter.filter_volatility(data, 5, 0)),
         ("no such metric 'median'", lambda: filter.filter_volatility(data, 5, 2, "median")),
         (r"dims \(time, asset\), got \(time\)", lambda: filter.rank_assets_by(data, close[:, 0], 2, True)),

@@ -98,7 +98,7 @@ def clean(
     ContestError
         An unknown contest, or none named.
     DataError, WeightsError
-        A cube or weights without usable labels, or weights that are not numbers.
+        A cube or weights without usable labels, weights that are not numbers, or that share no asset or date with it.
     """
     contest, notes, panel = contest_of(kind, data), _Notes(report), Panel(data)
     book = _unique(algebra.of(output), notes)
@@ -116,10 +116,23 @@ def clean(
         notes.positions("not allowed to be short", book, book.values < 0)
         book = book.clip(min=0.0)
     if contest.exposure_limit is not None:
-        book = _limited(book, contest.exposure_limit, notes)
+        book = _limited(book, contest, contest.exposure_limit, notes)
     if contest.allowed_assets is not None:
         book = _allowed(book, contest.allowed_assets, notes)
+    _note_scaled(book, notes)
     return normalize(book)
+
+
+def _note_scaled(book: xr.DataArray, notes: _Notes) -> None:
+    """Note the rows that use more than the whole capital, before they are scaled to it."""
+    total = np.abs(book.values).sum(axis=1)
+    full = total > 1.0 + 1e-9
+    if full.any():
+        t = int(np.argmax(full))
+        notes.changed(
+            f"rows above the whole capital, scaled to it: {int(full.sum())}, "
+            f"first {day(book['time'].values[t])}: {total[t]:g}"
+        )
 
 
 def _unique(output: Any, notes: _Notes) -> xr.DataArray:
@@ -141,7 +154,8 @@ def _unique(output: Any, notes: _Notes) -> xr.DataArray:
             book = book.sortby(dim)
     infinite = int(np.isinf(book.values).sum())
     if infinite:
-        notes.dropped(f"infinite weights, taken as 0 in the end: {infinite}")
+        notes.dropped(f"infinite weights, taken as 0: {infinite}")
+        book = book.where(~np.isinf(book), 0.0)
     missing = int(np.isnan(book.values).sum())
     if missing:
         notes.changed(f"missing weights (NaN), taken as 0: {missing}")
@@ -161,12 +175,23 @@ def _known(book: xr.DataArray, panel: Panel, notes: _Notes) -> xr.DataArray:
     for dim, known in (("asset", panel.assets), ("time", panel.times)):
         index = times_of(book, "weights") if dim == "time" else book.get_index(dim)
         strange = ~index.isin(known)
+        if len(index) and strange.all():
+            raise WeightsError(
+                f"weights and data share no {'date' if dim == 'time' else dim}: weights have {_span(index)}, "
+                f"data {_span(known)}"
+            )
         if strange.any():
             held = int(book.isel({dim: strange}).astype(bool).sum())
             first = day(index[strange][0]) if dim == "time" else index[strange][0]
             notes.dropped(f"{dim} labels the data lack: {int(strange.sum())}, first {first}, with {held} positions")
             book = book.isel({dim: ~strange})
     return book
+
+
+def _span(index: pd.Index) -> str:
+    """Return the first and the last of some labels, as people write them."""
+    first, last = (day(one) if isinstance(index, pd.DatetimeIndex) else str(one) for one in (index[0], index[-1]))
+    return f"{first} to {last}"
 
 
 def _cells(panel: Panel, field: str, book: xr.DataArray) -> np.ndarray:
@@ -216,20 +241,23 @@ def _continuous(book: xr.DataArray, data: xr.DataArray, panel: Panel, contest: C
             gone = int((~columns).sum()), int((~rows).sum())
             notes.changed(f"never liquid: {gone[0]} assets and {gone[1]} days left out")
         book = book.where(kept, 0.0).isel(time=rows, asset=columns)
+    _note_scaled(book, notes)
     return normalize(book)
 
 
-def _limited(book: xr.DataArray, limit: float, notes: _Notes) -> xr.DataArray:
+def _limited(book: xr.DataArray, contest: Contest, limit: float, notes: _Notes) -> xr.DataArray:
     """Return weights whose exposure passes: positions cut to `limit` and, if that is not enough, bad days dropped."""
-    if check_exposure(book):
+    bounds = contest.exposure_bounds or ()
+    if check_exposure(book, *bounds):
         return book
     cut = exposure.cut_big_positions(book, limit)
     notes.positions(f"cut to {limit:g} of the capital", book, cut.values != book.values)
-    if check_exposure(cut):
+    if check_exposure(cut, *bounds):
         return cut
     kept = exposure.drop_bad_days(cut, limit)
     days = int(((kept.values == 0).all(axis=1) & (cut.values != 0).any(axis=1)).sum())
-    notes.dropped(f"days dropped, one asset makes up {limit:g} of the book or more: {days}; hold more assets")
+    if days:
+        notes.dropped(f"days dropped, one asset makes up {limit:g} of the book or more: {days}; hold more assets")
     return kept
 
 

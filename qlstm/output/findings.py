@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import weights as algebra
 from ..contests import Contest
-from ..cube import day
+from ..cube import day, locate
 from ..stats.defaults import calc_avg_points_per_year
 from ..stats.panel import Panel
 from ..stats.ratios import calc_sharpe_ratio_annualized
@@ -80,12 +80,15 @@ def check(
     book = book.transpose("time", "asset").fillna(0.0)
     if not (book.values != 0).any():
         return [Finding("positions", False, "all weights are 0; predict must return positions")]
-    found = [_labels(book, data)]
+    infinite = np.isinf(book.values)
+    found = [_finite(book, infinite)]
+    book = book.where(~infinite, 0.0)  # as a contest, and `output.clean`, takes them
+    found.append(_labels(book, data))
     if contest.liquid_only:
         found.append(_liquidity(book, data))
     found.append(_missed(book, data))
     if contest.exposure_limit is not None:
-        found.append(_exposure(book))
+        found.append(_exposure(book, contest))
     if contest.allowed_assets is not None:
         found.append(_assets(book, contest.allowed_assets))
     if contest.long_only:
@@ -94,6 +97,13 @@ def check(
     if check_correlation:
         found.append(Finding("correlation", None, "not checked: only the contest's server knows the other submissions"))
     return found
+
+
+def _finite(book: xr.DataArray, infinite: np.ndarray) -> Finding:
+    if not infinite.any():
+        return Finding("finite weights", True, "no weight is infinite")
+    message = f"{int(infinite.sum())} infinite weights, first {locate(book, infinite)}; mend them, or use output.clean"
+    return Finding("finite weights", False, message)
 
 
 def _labels(book: xr.DataArray, data: xr.DataArray) -> Finding:
@@ -126,8 +136,8 @@ def _missed(book: xr.DataArray, data: xr.DataArray) -> Finding:
     return Finding("missed dates", False, message)
 
 
-def _exposure(book: xr.DataArray) -> Finding:
-    if check_exposure(book):
+def _exposure(book: xr.DataArray, contest: Contest) -> Finding:
+    if check_exposure(book, *(contest.exposure_bounds or ())):
         return Finding("exposure", True, "no asset dominates the book")
     exposure = calc_exposure(book)
     t, a = np.unravel_index(int(np.argmax(exposure.values)), exposure.shape)

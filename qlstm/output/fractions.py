@@ -42,9 +42,10 @@ def to_bytes(weights: Any) -> bytes:
     Raises
     ------
     WeightsError
-        Not weights, a label that occurs twice, times that are not dates, or a name that netCDF cannot hold.
+        Not weights, no assets, a label that occurs twice, times that are not dates or have a time zone, or a name that
+        netCDF cannot hold.
     """
-    book = algebra.normalize(weights)
+    book = _datable(algebra.normalize(algebra.of(weights)))
     name = _UNNAMED if book.name is None else str(book.name)
     coords: dict[str, Any] = {"asset": np.array([str(asset) for asset in book["asset"].values], dtype=object)}
     encoding: dict[str, Any] = {name: {"dtype": "float64", "_FillValue": np.nan}}
@@ -58,6 +59,18 @@ def to_bytes(weights: Any) -> bytes:
     except ValueError as error:
         raise WeightsError(f"weights named {name!r} cannot be written as netCDF: {error}") from error
     return gzip.compress(bytes(content), mtime=0)
+
+
+def _datable(book: xr.DataArray) -> xr.DataArray:
+    """Refuse what netCDF would hold as something else: no assets, and times that are not plain dates."""
+    if not book.sizes["asset"]:
+        raise WeightsError("weights have no assets; a contest's file needs one at least")
+    if "time" not in book.coords:
+        return book
+    kind = book.get_index("time").dtype if "time" in book.dims else book["time"].dtype
+    if not isinstance(kind, np.dtype) or kind.kind != "M":  # pandas has a dtype of its own for times with a zone
+        raise WeightsError(f"weights have times of dtype {kind}; use pd.to_datetime, and no time zone")
+    return book
 
 
 def _calendar(dates: pd.DatetimeIndex) -> dict[str, Any]:

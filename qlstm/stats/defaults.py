@@ -7,6 +7,7 @@ import xarray as xr
 
 from .. import contests
 from ..contests import Contest
+from ..cube import day
 from ..errors import DataError
 from .panel import times_of
 
@@ -47,7 +48,7 @@ def calc_avg_points_per_year(data: xr.DataArray) -> int:
     Raises
     ------
     DataError
-        One row alone and no contest's name, or times that are not dates.
+        One row alone, or one time repeated, and no contest's name; or times that are not dates.
     """
     times = times_of(data, "data")
     contest = _contest_of(data)
@@ -55,7 +56,9 @@ def calc_avg_points_per_year(data: xr.DataArray) -> int:
         return contest.points_per_year
     if len(times) < 2:
         raise DataError(f"{len(times)} rows are too few to count points per year; pass points_per_year=")
-    hours = (times[-1] - times[0]) / np.timedelta64(1, "h") / (len(times) - 1)
+    hours = (times.max() - times.min()) / np.timedelta64(1, "h") / (len(times) - 1)
+    if not hours > 0:
+        raise DataError(f"data name the one time {day(times[0])} only, {len(times)} times; pass points_per_year=")
     return round(_HOURS_PER_YEAR / hours)
 
 

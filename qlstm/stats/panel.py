@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,23 @@ import xarray as xr
 
 from .. import weights as algebra
 from .._jit import kernel
-from ..cube import day
+from ..cube import day, locate
 from ..errors import DataError, WeightsError
 
-__all__ = ["Panel", "arrange_data", "by_asset", "placed", "series", "times_of", "traded_rows"]
+__all__ = [
+    "Panel",
+    "arrange_data",
+    "by_asset",
+    "finite",
+    "placed",
+    "series",
+    "times_of",
+    "traded_rows",
+    "warn_strange",
+    "whole",
+]
+
+_LOG = logging.getLogger("qlstm.stats")
 
 _DIMS = ("field", "time", "asset")
 
@@ -31,7 +45,8 @@ class Panel:
     Raises
     ------
     DataError
-        Wrong type, dims or dtype, a label that occurs twice, or times that do not ascend.
+        Wrong type, dims or dtype, a label that occurs twice, or times that do not ascend; when a field is taken, one
+        that is not there or holds an infinity.
     """
 
     def __init__(self, data: xr.DataArray, present_only: bool = False) -> None:
@@ -43,6 +58,7 @@ class Panel:
         self._rows: np.ndarray | slice = slice(None)
         self._columns: np.ndarray | slice = slice(None)
         self._values = values
+        self._finite: set[str] = set()
         if present_only:
             self._keep_present()
 
@@ -68,7 +84,13 @@ class Panel:
     def __getitem__(self, field: str) -> np.ndarray:
         if field not in self.fields:
             raise DataError(f"data lack field {field!r}; they have {', '.join(self.fields)}")
-        return np.ascontiguousarray(self.pick(self._values[self.fields.index(field)]), dtype=np.float64)
+        matrix = np.ascontiguousarray(self.pick(self._values[self.fields.index(field)]), dtype=np.float64)
+        if field not in self._finite:  # infinity times a weight of 0 is NaN: one such cell would falsify a whole book
+            if np.isinf(matrix).any():
+                where = locate(self.array(matrix), np.isinf(matrix))
+                raise DataError(f"data have an infinite {field} at {where}; use NaN where there is none")
+            self._finite.add(field)
+        return matrix
 
     def get(self, field: str) -> np.ndarray:
         """Return a field, or a matrix of shape (0, 0) where the cube lacks it."""
@@ -125,6 +147,50 @@ def times_of(labelled: xr.DataArray, what: str) -> pd.DatetimeIndex:
     if not isinstance(index, pd.DatetimeIndex) or index.hasnans:
         raise DataError(f"{what} have times of dtype {index.dtype} or missing ones; use pd.to_datetime")
     return index
+
+
+def whole(name: str, value: Any, unit: str = "") -> int:
+    """Return an argument when it is a whole number of at least 1.
+
+    Raises
+    ------
+    DataError
+        When it is not.
+    """
+    if not isinstance(value, (int, np.integer)):
+        raise DataError(f"{name} must be a whole number, got {value!r}")
+    if value < 1:
+        raise DataError(f"{name} must be at least 1{unit}, got {value}")
+    return int(value)
+
+
+def finite(weights: xr.DataArray) -> xr.DataArray:
+    """Return the weights given when none is infinite (NaN may be).
+
+    Raises
+    ------
+    WeightsError
+        With the first asset, and date, whose weight is infinite.
+    """
+    if weights.dtype.kind == "f" and np.isinf(weights.values).any():
+        where = locate(weights, np.isinf(weights.values))
+        raise WeightsError(f"weights are infinite at {where}; use output.normalize, which takes them as 0")
+    return weights
+
+
+def warn_strange(book: xr.DataArray, panel: Panel) -> None:
+    """Log, in one line, the assets and dates of weights that the panel lacks and that are therefore left out."""
+    strange = []
+    for dim, known in (("asset", panel.assets), ("time", panel.times)):
+        index = book.get_index(dim)
+        if index.equals(known):
+            continue
+        unknown = index[~index.isin(known)]
+        if len(unknown):
+            first = day(unknown[0]) if dim == "time" else unknown[0]
+            strange.append(f"{len(unknown)} {'dates' if dim == 'time' else 'assets'}, first {first}")
+    if strange:
+        _LOG.warning("weights of what the data lack are left out: %s", "; ".join(strange))
 
 
 @kernel

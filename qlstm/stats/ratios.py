@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..errors import DataError
 from .defaults import calc_avg_points_per_year
+from .panel import whole
 from .windows import rolling_moments, rolling_sums
 
 __all__ = [
@@ -32,11 +33,11 @@ def window(rows: int, max_periods: int | None, min_periods: int) -> tuple[int, i
     Raises
     ------
     DataError
-        When either is below 1.
+        When either is below 1 or not a whole number.
     """
     for name, value in (("max_periods", max_periods), ("min_periods", min_periods)):
-        if value is not None and value < 1:
-            raise DataError(f"{name} must be at least 1 row, got {value}")
+        if value is not None:
+            whole(name, value, " row")
     size = max(1, rows if max_periods is None else min(max_periods, rows))
     return size, min(min_periods, size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal
 
 import numpy as np
@@ -9,10 +10,11 @@ import xarray as xr
 
 from .. import weights as algebra
 from .._jit import kernel
+from ..cube import day
 from ..errors import DataError, WeightsError
 from .books import asset_books, global_book
 from .defaults import calc_avg_points_per_year, calc_points_per_day, get_default_slippage
-from .panel import Panel, by_asset, series, times_of, traded_rows
+from .panel import Panel, by_asset, series, times_of, traded_rows, warn_strange, whole
 
 __all__ = [
     "Booking",
@@ -27,6 +29,7 @@ __all__ = [
 
 Booking = Literal["compat", "hold"]
 _DAYS = 14
+_LOG = logging.getLogger("qlstm.stats")
 
 
 @kernel
@@ -75,10 +78,11 @@ def _extreme(values: np.ndarray, size: int, largest: bool) -> np.ndarray:
 
 def slippage_matrix(panel: Panel, days: int, fract: float, points_per_year: int) -> np.ndarray:
     """Return `calc_slippage` of a panel as a matrix (time, asset)."""
-    if days < 1:
-        raise DataError(f"period_days must be at least 1, got {days}")
-    if not fract >= 0:
-        raise DataError(f"slippage must not be negative, got {fract}")
+    days = whole("period_days", days)
+    if not 0 <= fract < np.inf:
+        raise DataError(f"slippage must not be negative, nor infinite, got {fract}")
+    if not 0 < points_per_year < np.inf:
+        raise DataError(f"points_per_year must be above 0, got {points_per_year}")
     lag = calc_points_per_day(points_per_year)
     high, low, close = panel["high"], panel["low"], panel["close"]
     size = min(days * lag, max(1, len(close)))
@@ -195,15 +199,16 @@ def calc_relative_return(
     loss on its last day comes back as a gain two days later; contests rank by these numbers. ``locked="hold"`` values
     locked positions at the last close, and keeps them until a price returns or the asset is gone.
 
-    Weights of one row are traded at the open of the next row *of the weights*, in the order given; a date they lack is
-    a day without positions. `output.clean` sorts them and adds such dates.
+    Weights of one row are traded at the open of the next row *of the weights*, in the order given, sorted or not (a
+    warning is logged where they are not; `calc_stat` sorts them); a date they lack is a day without positions.
+    `output.clean` sorts them and adds such dates.
 
     Parameters
     ----------
     data : xr.DataArray
         Cube ``(field, time, asset)``, prices in currency per share; divs and roll are used where present.
     portfolio_history : xr.DataArray or Result
-        Weights ``(time, asset)``. Those of assets or dates the cube lacks are left out.
+        Weights ``(time, asset)``. Those of assets or dates the cube lacks are left out, with a warning in the log.
     slippage_factor, roll_slippage_factor : float, optional
         Cost of trading (of rolling a future) as a share of the average true range, see `calc_slippage`.
     per_asset : bool
@@ -230,6 +235,14 @@ def calc_relative_return(
     columns = by_asset(book.values, book.get_index("asset"), panel.assets)
     target = algebra.normalized(columns, per_asset)
     rows = times_of(book, "weights")
+    warn_strange(book, panel)
+    if not rows.is_monotonic_increasing:
+        late = int(np.flatnonzero(rows[1:] < rows[:-1])[0])
+        _LOG.warning(
+            "weights are not sorted, and traded in the order given: %s follows %s; use sortby('time')",
+            day(rows[late + 1]),
+            day(rows[late]),
+        )
     change = night_returns(panel, target, traded_rows(rows, panel.times), *costs, locked, per_asset)
     start = panel.times.searchsorted(rows.min())
     return series(change[start:], panel.times[start:], panel.assets if per_asset else None)

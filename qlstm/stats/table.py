@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import weights as algebra
 from .defaults import calc_avg_points_per_year, calc_points_per_day
-from .panel import Panel, by_asset, placed, times_of, traded_rows
+from .panel import Panel, by_asset, placed, times_of, traded_rows, warn_strange
 from .ratios import mean_returns, window
 from .returns import Booking, night_returns, slippages, with_time
 from .trading import composition, holding_times, turnovers
@@ -88,6 +88,7 @@ def calc_stat(
     if not decided.is_monotonic_increasing:
         book, decided = book.sortby("time"), decided.sort_values()
     weights = by_asset(algebra.normalized(book.values, per_asset), book.get_index("asset"), panel.assets)
+    warn_strange(book, panel)
     costs = slippages(data, panel, slippage_factor, roll_slippage_factor, points)
     change = night_returns(panel, weights, traded_rows(decided, panel.times), *costs, locked, per_asset)
 

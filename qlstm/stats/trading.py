@@ -11,7 +11,7 @@ from .._jit import kernel
 from ..cube import day
 from ..errors import DataError
 from .defaults import calc_avg_points_per_year, calc_points_per_day
-from .panel import Panel, by_asset, placed, series, times_of
+from .panel import Panel, by_asset, finite, placed, series, times_of
 from .ratios import window
 from .returns import with_time
 from .windows import rolling_moments, rolling_sums
@@ -70,8 +70,13 @@ def calc_bias(portfolio_history: Any, per_asset: bool = False) -> xr.DataArray:
     -------
     xr.DataArray
         Dims ``(time,)`` or ``(time, asset)``; 0 for a row without positions.
+
+    Raises
+    ------
+    WeightsError
+        Weights without time or rows, or with an infinite one.
     """
-    book = with_time(portfolio_history).fillna(0.0)
+    book = finite(with_time(portfolio_history)).fillna(0.0)
     return book if per_asset else series(composition(book.values)[0], times_of(book, "weights"))
 
 
@@ -85,7 +90,7 @@ def calc_instruments(portfolio_history: Any, per_asset: bool = False) -> xr.Data
     per_asset : bool
         Return dims ``(time, asset)``.
     """
-    book = with_time(portfolio_history).fillna(0.0)
+    book = finite(with_time(portfolio_history)).fillna(0.0)
     if per_asset:
         return xr.ones_like(book, dtype=np.float64)
     return series(composition(book.values)[1], times_of(book, "weights"))
@@ -183,7 +188,7 @@ def calc_avg_turnover(
         Arrays without usable labels, or equity on a date that data lack.
     """
     panel, times = Panel(data), times_of(equity, "equity")
-    book = with_time(portfolio_history)
+    book = finite(with_time(portfolio_history))
     points = calc_avg_points_per_year(data) if points_per_year is None else points_per_year
     worth = equity.transpose("time", ...)
     if "asset" in worth.dims:
@@ -275,7 +280,7 @@ def calc_avg_holding_time(
     xr.DataArray
         Dims ``(time,)`` or ``(time, asset)``, days; NaN until something was closed.
     """
-    book = with_time(portfolio_history).fillna(0.0)
+    book = finite(with_time(portfolio_history)).fillna(0.0)
     points = calc_avg_points_per_year(book) if points_per_year is None else points_per_year
     size, least = window(len(book), max_periods, min_periods)
     mean = holding_times(np.ascontiguousarray(book.values, dtype=np.float64), size, least, per_asset)
