@@ -22,8 +22,6 @@ __all__ = [
     "normalize",
     "normalized",
     "of",
-    "reindex_assets",
-    "union_assets",
 ]
 
 _NO_POSITION = 1e-7  # a smaller gross exposure counts as none
@@ -138,16 +136,6 @@ def normalized(values: np.ndarray, per_asset: bool = False) -> np.ndarray:
         total[full] = np.cumsum(np.abs(values[full]), axis=-1)[..., -1]
         full = total > _FULL
     return values / np.where(full, total, 1.0)[..., np.newaxis] if full.any() else values
-
-
-def union_assets(*weights: xr.DataArray) -> list[str]:
-    """Return the sorted union of the asset labels of several weight cubes."""
-    return sorted({str(asset) for one in weights for asset in one.asset.values})
-
-
-def reindex_assets(weights: xr.DataArray, assets: object) -> xr.DataArray:
-    """Return `weights` over exactly `assets` (any sequence of labels); an asset they lack gets weight 0."""
-    return weights.reindex(asset=np.asarray(assets, dtype=object), fill_value=0.0)
 
 
 class Rows:

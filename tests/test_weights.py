@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from qlstm.errors import WeightsError
-from qlstm.weights import Rows, normalize, union_assets
+from qlstm.weights import Rows, normalize
 
 
 def row(**weights):
@@ -62,7 +62,3 @@ def test_nan_rows_count_as_nothing_and_are_counted():
     rows.add(np.datetime64("2020-01-01", "ns"), row(A=np.nan, B=0.2))
     np.testing.assert_array_equal(rows.weights().values, [[0.0, 0.2]])
     assert rows.notes() == ["predict returned 1 NaN weights, first A 2020-01-01; they count as 0"]
-
-
-def test_the_union_of_assets_is_sorted():
-    assert union_assets(row(C=1.0, A=1.0), row(B=1.0)) == ["A", "B", "C"]
