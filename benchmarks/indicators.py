@@ -12,10 +12,14 @@ Peers that are not installed are left out, with a line: pip install bottleneck n
 
 import argparse
 import importlib
+import os
+import platform
 import statistics
 import time
 import warnings
+from datetime import date
 
+import numba
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -242,12 +246,20 @@ def installed():
     return found
 
 
+def heading(peers):
+    """Return what was measured on which day, where: date, processor, versions."""
+    versions = [f"{name} {module.__version__}" for name, module in {"numba": numba, "numpy": np, **peers}.items()]
+    return f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n" + (
+        ", ".join(versions) + f"; medians; load average {os.getloadavg()[0]:.1f}"
+    )
+
+
 def table(size, names, peers, seconds):
     times, assets = map(int, size.split("x"))
     data = market(times, assets)
     straight, turned = arrays(data, ("asset", "time")), arrays(data, ("time", "asset"))
     forms = prepared(data, peers)
-    print(f"\n{times} times x {assets} assets")
+    print(f"\n{times} times × {assets} assets")
     heads = ["ours µs", "ns/value", "turned ns", "wrapper µs", *peers]
     print(f"{'':20}" + "".join(f"{head:>12}" for head in heads))
     for name in names:
@@ -267,6 +279,7 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # peers warn of divisions by zero and of what they will change
     peers = installed()
+    print(heading(peers))
     for size in options.sizes.split(","):
         table(size, options.only.split(","), peers, options.seconds)
 
