@@ -213,5 +213,5 @@ def test_clustered_noise_is_student_t_whatever_its_clusters():
 
 def test_an_excursion_has_the_mean_of_a_brownian_bridge():
     rng = np.random.default_rng(4)
-    rise = simulate._excursion(np.zeros(200_000), np.ones(200_000), rng)
+    rise = motion.excursion(np.zeros(200_000), np.ones(200_000), rng)
     assert rise.mean() == pytest.approx(np.sqrt(np.pi / 8.0), rel=0.01)  # of the bridge from 0 to 0 over unit time

@@ -1,4 +1,4 @@
-"""Random motion for the simulated sample: volatility that clusters, tails that are heavy, known day by day.
+"""Random motion for simulated markets: volatility that clusters, tails that are heavy, known day by day.
 
 A `Motion` keeps with each return the volatility that made it. Given that, the return is normal, which is what lets the
 simulation fill in a day's open, high and low exactly.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri, ndtr
 
-__all__ = ["GARCH", "Motion", "autoregression", "clustered_noise"]
+__all__ = ["GARCH", "Motion", "autoregression", "candles", "clustered_noise", "excursion", "stream"]
 
 # Together they come near the measured autocorrelation of |residual|: .18, .10, .09, .08 after 1, 5, 20 and 60 days.
 _CLUSTERED_SHARE = 0.6
@@ -39,6 +39,26 @@ class Motion:
     def __add__(self, other: Motion) -> Motion:
         return Motion(self.returns + other.returns, np.hypot(self.vol, other.vol))
 
+    def legs(self, night: np.ndarray | float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Split each return into its overnight and its intraday part.
+
+        Parameters
+        ----------
+        night : np.ndarray or float
+            Share of the variance that is overnight, shape (series,) or one for all.
+        rng : np.random.Generator
+            Source of the draws.
+
+        Returns
+        -------
+        tuple of np.ndarray
+            Overnight and intraday log returns, each of shape (time, series); they add up to `returns`.
+        """
+        # Given the whole day's return, its overnight part is normal around its share of it: a Brownian bridge.
+        spread = np.sqrt(night * (1.0 - night)) * self.vol
+        overnight = night * self.returns + spread * rng.standard_normal(self.returns.shape)
+        return overnight, self.returns - overnight
+
 
 @dataclass(frozen=True)
 class GARCH:
@@ -47,34 +67,43 @@ class GARCH:
     Parameters
     ----------
     omega, gamma, beta : float
-        ``variance' = omega + gamma · [shock < 0] · shock² + beta · variance``, returns in percent; gains and losses
-        differ by `gamma` alone.
+        ``variance' = omega + (alpha + gamma · [shock < 0]) · shock² + beta · variance``, for the sample with returns in
+        percent; gains and losses differ by `gamma` alone.
     df : float
         Degrees of freedom of the shocks, above 2.
     mean, deviation : float
-        What the whole path is scaled to, in log return a day.
+        What `simulate` scales the whole path to, in log return a day.
+    alpha : float
+        As above.
     """
 
     omega: float
     gamma: float
     beta: float
     df: float
-    mean: float
-    deviation: float
+    mean: float = 0.0
+    deviation: float = 1.0
+    alpha: float = 0.0
 
     def simulate(self, n_days: int, rng: np.random.Generator) -> Motion:
         """Return one path, shape (n_days, 1), of exactly the mean and the deviation asked for."""
-        normal = rng.standard_normal(n_days)
-        scale = np.sqrt((self.df - 2.0) / rng.chisquare(self.df, n_days))  # a normal times this is a Student t
-        vol = np.empty(n_days)
-        variance = self.omega / (1.0 - self.beta - self.gamma / 2.0)  # its long-run mean
+        path = self.paths(n_days, 1, rng)
+        factor = self.deviation / path.returns.std()
+        return Motion((path.returns - path.returns.mean()) * factor + self.mean, path.vol * factor)
+
+    def paths(self, n_days: int, n_series: int, rng: np.random.Generator) -> Motion:
+        """Return independent paths as the recursion makes them, shape (n_days, n_series), of mean 0."""
+        shape = (n_days, n_series)
+        normal = rng.standard_normal(shape)
+        scale = np.sqrt((self.df - 2.0) / rng.chisquare(self.df, shape))  # a normal times this is a Student t
+        vol = np.empty(shape)
+        # Its long-run mean.
+        variance = np.full(n_series, self.omega / (1.0 - self.beta - self.alpha - self.gamma / 2.0))
         for t in range(n_days):
             vol[t] = np.sqrt(variance) * scale[t]
             shock = vol[t] * normal[t]
-            variance = self.omega + self.gamma * (shock < 0.0) * shock**2 + self.beta * variance
-        path = vol * normal
-        factor = self.deviation / path.std()
-        return Motion(((path - path.mean()) * factor + self.mean)[:, np.newaxis], (vol * factor)[:, np.newaxis])
+            variance = self.omega + (self.alpha + self.gamma * (shock < 0.0)) * shock**2 + self.beta * variance
+        return Motion(vol * normal, vol)
 
 
 def clustered_noise(df: np.ndarray, n_days: int, rng: np.random.Generator) -> Motion:
@@ -126,3 +155,66 @@ def autoregression(memory: np.ndarray, steps: np.ndarray) -> np.ndarray:
     for t in range(1, len(steps)):
         values[t] = memory * values[t - 1] + fresh * steps[t]
     return values
+
+
+def candles(
+    log_close: np.ndarray,
+    intraday: np.ndarray,
+    vol: np.ndarray | float,
+    rng: np.random.Generator,
+    wick: np.ndarray | float = 1.0,
+) -> dict[str, np.ndarray]:
+    """Return open, low, high and close of bars whose price is a Brownian bridge from open to close.
+
+    Parameters
+    ----------
+    log_close, intraday : np.ndarray
+        Log of the close, and log return from open to close, shape (time, asset).
+    vol : np.ndarray or float
+        Deviation of the intraday returns, broadcast against them.
+    rng : np.random.Generator
+        Source of the draws.
+    wick : np.ndarray or float
+        What excursions beyond open and close are multiplied with, shape (asset,) or one for all.
+
+    Returns
+    -------
+    dict of str to np.ndarray
+        Field to prices, shape (time, asset); low ≤ open, close ≤ high.
+    """
+    log_open = log_close - intraday
+    above, below = (wick * excursion(intraday, vol, rng) for _ in range(2))
+    return {
+        "open": np.exp(log_open),
+        "low": np.exp(np.minimum(log_open, log_close) - below),
+        "high": np.exp(np.maximum(log_open, log_close) + above),
+        "close": np.exp(log_close),
+    }
+
+
+def excursion(change: np.ndarray, vol: np.ndarray | float, rng: np.random.Generator) -> np.ndarray:
+    """Draw how far a Brownian bridge from 0 to `change` rises above both of its ends.
+
+    Its maximum M has P(M > m) = exp(-2 m (m - change) / vol²), which is solved for m at a uniform probability.
+
+    Parameters
+    ----------
+    change : np.ndarray
+        Log return from one end to the other, any shape.
+    vol : np.ndarray or float
+        Deviation of such a return, broadcast against `change`.
+    rng : np.random.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    np.ndarray
+        Shape of `change`, not negative.
+    """
+    u = rng.uniform(np.finfo(float).tiny, 1.0, change.shape)
+    return (np.sqrt(change**2 - 2.0 * vol**2 * np.log(u)) - np.abs(change)) / 2.0
+
+
+def stream(seed: int, part: int) -> np.random.Generator:
+    """Return the generator of one part of a model, so that a change in one part leaves the draws of the others."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(part,))))

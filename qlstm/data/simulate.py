@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from pandas.tseries import holiday
 from ..cube import DIMS
 from . import netcdf, sample
 from .liquidity import most_traded
-from .motion import GARCH, Motion, autoregression, clustered_noise
+from .motion import GARCH, Motion, autoregression, candles, clustered_noise, stream
 
 __all__ = ["SEED", "read_moments", "simulate_market", "trading_days", "write_sample"]
 
@@ -107,7 +108,7 @@ def simulate_market(seed: int = SEED) -> xr.DataArray:
         A cube with the fields of US stocks, float64, rounded to 16 bits of mantissa for prices and 10 for volume;
         ``attrs["note"]`` says that it is simulated, ``attrs["sectors"]`` is asset to sector as JSON text.
     """
-    moments, times, streams = read_moments(), trading_days(_START, _END), _streams(seed)
+    moments, times, streams = read_moments(), trading_days(_START, _END), (stream(seed, part) for part in count())
     n_days, n_assets = len(times), len(moments)
     sector = np.arange(n_assets) % len(_SECTORS)
     motion = _asset_motion(moments, sector, n_days, streams)
@@ -139,13 +140,6 @@ def write_sample(path: Path = sample.PATH) -> None:
     netcdf.save(simulate_market(), path)
 
 
-def _streams(seed: int) -> Iterator[np.random.Generator]:
-    """Yield independent generators, so that a change in one part of the model leaves the draws of the others."""
-    root = np.random.SeedSequence(seed)
-    while True:
-        yield np.random.Generator(np.random.PCG64(root.spawn(1)[0]))
-
-
 def _asset_motion(
     moments: pd.DataFrame, sector: np.ndarray, n_days: int, streams: Iterator[np.random.Generator]
 ) -> Motion:
@@ -162,32 +156,12 @@ def _asset_motion(
 
 def _prices(motion: Motion, moments: pd.DataFrame, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Return open, low, high and close, each of shape (time, asset), unrounded."""
-    shape = motion.returns.shape
     night = moments["overnight_var_share"].to_numpy()
     log_close = np.log(moments["first_price"].to_numpy()) + np.cumsum(motion.returns, axis=0)
-    # Given the whole day's return, its overnight part is normal around its share of it: a Brownian bridge.
-    spread = np.sqrt(night * (1.0 - night)) * motion.vol
-    overnight = night * motion.returns + spread * rng.standard_normal(shape)
-    intraday = motion.returns - overnight
-    log_open = log_close - intraday
+    _, intraday = motion.legs(night, rng)
     # Wicks of mean |intraday| in all would give a range of exactly 2 |intraday|, the measured ratio is near that.
     wick = moments["range_to_absret"].to_numpy() - 1.0
-    above, below = (wick * _excursion(intraday, np.sqrt(1.0 - night) * motion.vol, rng) for _ in range(2))
-    return {
-        "open": np.exp(log_open),
-        "low": np.exp(np.minimum(log_open, log_close) - below),
-        "high": np.exp(np.maximum(log_open, log_close) + above),
-        "close": np.exp(log_close),
-    }
-
-
-def _excursion(change: np.ndarray, vol: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw how far a Brownian bridge from 0 to `change` rises above both of its ends.
-
-    Its maximum M has P(M > m) = exp(-2 m (m - change) / vol²), which is solved for m at a uniform probability.
-    """
-    u = rng.uniform(np.finfo(float).tiny, 1.0, change.shape)
-    return (np.sqrt(change**2 - 2.0 * vol**2 * np.log(u)) - np.abs(change)) / 2.0
+    return candles(log_close, intraday, np.sqrt(1.0 - night) * motion.vol, rng, wick)
 
 
 def _volume(prices: dict[str, np.ndarray], moments: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:

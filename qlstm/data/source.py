@@ -1,4 +1,4 @@
-"""From what a user names (the sample, a file, a folder, a cube in memory) to a checked cube."""
+"""From what a user names (the sample, a synthetic market, a file, a folder, a cube in memory) to a checked cube."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from . import folder, netcdf, sample
 
 __all__ = ["load"]
 
-_ACCEPTED = f"accepted are {sample.NAME!r}, a {netcdf.SUFFIX} file, or a folder of CSV or Parquet files"
+_SYNTHETIC = "synthetic:"
+_ACCEPTED = (
+    f"accepted are {sample.NAME!r}, '{_SYNTHETIC}P1' and the like, a {netcdf.SUFFIX} file, "
+    "or a folder of CSV or Parquet files"
+)
 
 
 def load(name_or_path: str | Path | xr.DataArray) -> xr.DataArray:
@@ -24,6 +28,7 @@ def load(name_or_path: str | Path | xr.DataArray) -> xr.DataArray:
     ----------
     name_or_path : str, Path or xr.DataArray
         - ``"sample"``: the embedded simulated market (`qlstm.data.sample`);
+        - ``"synthetic:P1"``, ``"synthetic:P1?seed=3&n_assets=50&n_days=2520"``: a market of `qlstm.data.synthetic`;
         - a ``.nc`` file with one variable of dims ``(field, time, asset)``, as `save` writes it;
         - a folder with one CSV or Parquet file per asset (`qlstm.data.folder`);
         - a cube, which is checked and brought into the form below.
@@ -51,6 +56,10 @@ def load(name_or_path: str | Path | xr.DataArray) -> xr.DataArray:
         raise DataError(f"cannot load data from a {type(name_or_path).__name__}; {_ACCEPTED}, or an xarray.DataArray")
     if str(name_or_path) == sample.NAME:
         return _finish(sample.read(), sample.NAME)
+    if str(name_or_path).startswith(_SYNTHETIC):
+        from . import synthetic  # deferred: it needs scipy's filters and integrals, which other data do not
+
+        return _finish(synthetic.from_name(str(name_or_path).removeprefix(_SYNTHETIC)), str(name_or_path))
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         cube = folder.read(path)
