@@ -9,7 +9,7 @@ Opening prices are those of the row on which a position was decided, one row bef
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -58,18 +58,22 @@ def _sorted(labelled: xr.DataArray, what: str, kind: type[DataError] | type[Weig
 
 def _same_day(data: xr.DataArray, weights: Any) -> None:
     """Refuse data that end on another day than the weights: newer data would be a look into the future."""
-    if "time" not in data.coords or "time" not in data.dims:
+    if not isinstance(data, xr.DataArray):
+        raise DataError(f"data must be an xarray.DataArray, got {type(data).__name__}")
+    if set(data.dims) != {"field", "time", "asset"}:
         raise DataError(f"data must have dims (field, time, asset), got ({', '.join(map(str, data.dims))})")
+    algebra.check_labels(data, "data", DataError)
     ends = _sorted(algebra.of(weights), "weights", WeightsError), _sorted(data, "data", DataError)
     if ends[0] != ends[1]:
         raise DataError(f"weights end on {day(ends[0])}, data on {day(ends[1])}; cut both to the same last date")
 
 
 def _labelled(values: Any, what: str) -> xr.DataArray:
-    """Return values when they are labelled by asset, and by nothing else."""
-    if not isinstance(values, xr.DataArray) or values.dims != ("asset",) or "asset" not in values.coords:
+    """Return values when they are labelled by asset, each once, and by nothing else."""
+    if not isinstance(values, xr.DataArray) or values.dims != ("asset",):
         got = f"dims {values.dims}" if isinstance(values, xr.DataArray) else type(values).__name__
         raise DataError(f"{what} must be an xarray.DataArray with dims (asset,) and labels, got {got}")
+    algebra.check_labels(values, what, DataError)
     return values
 
 
@@ -124,7 +128,8 @@ def update_open_price(data: xr.DataArray, weights: Any, state: State) -> xr.Data
     Raises
     ------
     WeightsError, DataError
-        Weights without time or rows; data without the field; times that do not ascend, or another last date.
+        Weights without time or rows; data without the field; times that do not ascend or occur twice, or another last
+        date.
     """
     assets, before, today = _last_two(weights)
     _same_day(data, weights)
@@ -163,10 +168,17 @@ def _part(open_price: xr.DataArray, percent: float) -> xr.DataArray:
     return _labelled(open_price, "open_price") * _amount(percent, "percent") / 100
 
 
-def take_profit_long_atr(
-    data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
-) -> xr.DataArray:
-    """Leave long positions whose close has risen by `atr_amount` average true ranges: a profit.
+class _AtrRule(Protocol):
+    def __call__(
+        self, data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
+    ) -> xr.DataArray: ...
+
+
+class _PercentageRule(Protocol):
+    def __call__(self, data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float) -> xr.DataArray: ...
+
+
+_DOCUMENTATION = """Leave {what} by {amount}.
 
     Parameters
     ----------
@@ -176,10 +188,7 @@ def take_profit_long_atr(
         Dims ``(time, asset)``; the last row is judged.
     open_price : xr.DataArray
         Dims ``(asset,)``, from `update_open_price`.
-    last_atr : xr.DataArray
-        Dims ``(asset,)``, today's average true range.
-    atr_amount : float
-        How many of them.
+    {arguments}
 
     Returns
     -------
@@ -190,80 +199,49 @@ def take_profit_long_atr(
     Raises
     ------
     DataError, WeightsError
-        Arrays without labels, times that do not ascend, data that end on another day than the weights, ranges of
-        other assets, or an amount that is negative or no number.
+        Arrays without labels, times that do not ascend or occur twice, data that end on another day than the weights,
+        average true ranges of other assets, or an amount that is negative or no number.
     """
-    return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side=1, rising=True)
+
+_RANGES = """last_atr : xr.DataArray
+        Dims ``(asset,)``, today's average true range.
+    atr_amount : float
+        How many of them."""
+
+_PERCENT = """percent : float
+        Of the opening price."""
 
 
-def take_profit_long_percentage(
-    data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float
-) -> xr.DataArray:
-    """Leave long positions whose close has risen by `percent`: a profit.
+def _rules(name: str, what: str, side: int, rising: bool) -> tuple[_AtrRule, _PercentageRule]:
+    """Return one reason to leave as two functions: at a number of average true ranges, and at a percentage."""
 
-    Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
-    """
-    return _keep(data, weights, open_price, _part(open_price, percent), side=1, rising=True)
+    def by_atr(
+        data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
+    ) -> xr.DataArray:
+        return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side, rising)
 
+    def by_percentage(data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float) -> xr.DataArray:
+        return _keep(data, weights, open_price, _part(open_price, percent), side, rising)
 
-def take_profit_short_atr(
-    data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
-) -> xr.DataArray:
-    """Leave short positions whose close has fallen by `atr_amount` average true ranges: a profit.
-
-    Arguments and result are those of `take_profit_long_atr`.
-    """
-    return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side=-1, rising=False)
+    by_atr.__name__ = by_atr.__qualname__ = f"{name}_atr"
+    by_atr.__doc__ = _DOCUMENTATION.format(what=what, amount="`atr_amount` average true ranges", arguments=_RANGES)
+    by_percentage.__name__ = by_percentage.__qualname__ = f"{name}_percentage"
+    by_percentage.__doc__ = _DOCUMENTATION.format(what=what, amount="`percent`", arguments=_PERCENT)
+    return by_atr, by_percentage
 
 
-def take_profit_short_percentage(
-    data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float
-) -> xr.DataArray:
-    """Leave short positions whose close has fallen by `percent`: a profit.
-
-    Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
-    """
-    return _keep(data, weights, open_price, _part(open_price, percent), side=-1, rising=False)
-
-
-def stop_loss_long_atr(
-    data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
-) -> xr.DataArray:
-    """Leave long positions whose close has fallen by `atr_amount` average true ranges: a loss.
-
-    Arguments and result are those of `take_profit_long_atr`.
-    """
-    return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side=1, rising=False)
-
-
-def stop_loss_long_percentage(
-    data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float
-) -> xr.DataArray:
-    """Leave long positions whose close has fallen by `percent`: a loss.
-
-    Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
-    """
-    return _keep(data, weights, open_price, _part(open_price, percent), side=1, rising=False)
-
-
-def stop_loss_short_atr(
-    data: xr.DataArray, weights: Any, open_price: xr.DataArray, last_atr: xr.DataArray, atr_amount: float
-) -> xr.DataArray:
-    """Leave short positions whose close has risen by `atr_amount` average true ranges: a loss.
-
-    Arguments and result are those of `take_profit_long_atr`.
-    """
-    return _keep(data, weights, open_price, _ranges(weights, last_atr, atr_amount), side=-1, rising=True)
-
-
-def stop_loss_short_percentage(
-    data: xr.DataArray, weights: Any, open_price: xr.DataArray, percent: float
-) -> xr.DataArray:
-    """Leave short positions whose close has risen by `percent`: a loss.
-
-    Arguments and result are those of `take_profit_long_atr`, `percent` is of the opening price.
-    """
-    return _keep(data, weights, open_price, _part(open_price, percent), side=-1, rising=True)
+take_profit_long_atr, take_profit_long_percentage = _rules(
+    "take_profit_long", "with a profit the long positions whose close has risen", side=1, rising=True
+)
+take_profit_short_atr, take_profit_short_percentage = _rules(
+    "take_profit_short", "with a profit the short positions whose close has fallen", side=-1, rising=False
+)
+stop_loss_long_atr, stop_loss_long_percentage = _rules(
+    "stop_loss_long", "with a loss the long positions whose close has fallen", side=1, rising=False
+)
+stop_loss_short_atr, stop_loss_short_percentage = _rules(
+    "stop_loss_short", "with a loss the short positions whose close has risen", side=-1, rising=True
+)
 
 
 def _max_hold(weights: Any, state: State, max_period: int, side: int) -> xr.DataArray:
@@ -271,8 +249,8 @@ def _max_hold(weights: Any, state: State, max_period: int, side: int) -> xr.Data
 
     A position that turns starts at 1 whichever its side is; on the other side the count then stands still.
     """
-    if max_period < 1:
-        raise WeightsError(f"max_period must be at least 1 day, got {max_period}")
+    if not isinstance(max_period, (int, np.integer)) or max_period < 1:
+        raise WeightsError(f"max_period must be a whole number of days, at least 1, got {max_period!r}")
     assets, before, today = _last_two(weights)
     held = _remembered(state, "holding_time", assets, 0.0)
     mine = today * side > 0
@@ -304,7 +282,7 @@ def max_hold_long(weights: Any, state: State, max_period: int) -> xr.DataArray:
     Raises
     ------
     WeightsError
-        Weights without time or rows, or a period below 1.
+        Weights without time or rows, or a period that is no whole number of at least 1.
     """
     return _max_hold(weights, state, max_period, side=1)
 

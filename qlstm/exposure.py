@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from . import weights as algebra
-from .cube import locate
 from .errors import WeightsError
 from .weights import calc_exposure
 
@@ -26,29 +25,14 @@ def _checked(weights: Any, max_weight: float) -> xr.DataArray:
     return algebra.check_dims(weights)
 
 
-def _warned(book: xr.DataArray) -> xr.DataArray:
-    """Return the weights given; infinite ones, which have no share of anything, are named in the log."""
-    infinite = np.isinf(book.values)
-    if infinite.any():
-        _LOG.warning("%d infinite weights, first %s; use output.normalize", infinite.sum(), locate(book, infinite))
-    return book
-
-
-def _finite(book: xr.DataArray) -> xr.DataArray:
-    infinite = np.isinf(book.values)
-    if infinite.any():
-        raise WeightsError(f"weights are infinite at {locate(book, infinite)}; use output.normalize")
-    return book
-
-
 def cut_big_positions(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     """Return weights between -max_weight and max_weight; what is cut off becomes cash.
 
     Parameters
     ----------
     weights : xr.DataArray or Result
-        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN; infinity is cut as any big weight, with a warning in the
-        log.
+        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN. An infinite weight is no error here: it is cut as any
+        big one, and named in a warning of the logger ``qlstm.exposure``.
     max_weight : float
         Largest share of capital in one asset.
 
@@ -62,7 +46,7 @@ def cut_big_positions(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     WeightsError
         Not weights, or a limit that is not above 0.
     """
-    return _warned(_checked(weights, max_weight)).clip(-max_weight, max_weight)
+    return algebra.log_infinite(_checked(weights, max_weight), _LOG).clip(-max_weight, max_weight)
 
 
 def drop_bad_days(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
@@ -71,8 +55,9 @@ def drop_bad_days(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     Parameters
     ----------
     weights : xr.DataArray or Result
-        Dims ``(time, asset)`` or ``(asset,)``. An infinite weight has no share and stays, as in the established
-        toolbox, with a warning in the log; `output.normalize` takes it as 0.
+        Dims ``(time, asset)`` or ``(asset,)``. An infinite weight is no error here: it has no share and stays, as in
+        the established toolbox, and is named in a warning of the logger ``qlstm.exposure``. `output.normalize` takes
+        it as 0.
     max_weight : float
         Largest share of the sum of absolute weights in one asset.
 
@@ -86,7 +71,7 @@ def drop_bad_days(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     WeightsError
         Not weights, or a limit that is not above 0.
     """
-    book = _warned(_checked(weights, max_weight))
+    book = algebra.log_infinite(_checked(weights, max_weight), _LOG)
     return book.where(calc_exposure(book).max("asset") < max_weight, 0.0)
 
 
@@ -115,7 +100,7 @@ def mix_weights(primary: Any, secondary: Any, max_weight: float = _LIMIT) -> xr.
     WeightsError
         Not weights, an infinite one, or a limit that is not above 0.
     """
-    books = _finite(_checked(primary, max_weight)), _finite(_checked(secondary, max_weight))
+    books = (algebra.finite(_checked(book, max_weight)) for book in (primary, secondary))
     first, second = xr.align(*books, join="outer", fill_value=0.0)
     first, second = first.fillna(0.0), second.fillna(0.0)
     gross_first, gross_second = algebra.gross(first), algebra.gross(second)

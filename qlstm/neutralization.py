@@ -11,7 +11,6 @@ import numpy as np
 import xarray as xr
 
 from . import weights as algebra
-from .cube import locate
 from .errors import WeightsError
 
 __all__ = ["neutralize"]
@@ -27,8 +26,9 @@ def neutralize(weights: Any, assets: Iterable[Mapping[str, Any]], group: str = "
     Parameters
     ----------
     weights : xr.DataArray or Result
-        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN and does not count in a mean. An infinite
-        weight makes its group infinite or NaN that day, as in the established toolbox, with a warning in the log.
+        Dims ``(time, asset)`` or ``(asset,)``. NaN stays NaN and does not count in a mean. An infinite weight is no
+        error here: it makes its group infinite or NaN that day, as in the established toolbox, and is named in a
+        warning of the logger ``qlstm.neutralization``. `output.normalize` takes it as 0.
     assets : iterable of mapping
         One per asset, with ``id`` and, for those groups, ``sector`` or ``industry`` (None is a group too).
     group : {"market", "sector", "industry"}
@@ -52,9 +52,7 @@ def neutralize(weights: Any, assets: Iterable[Mapping[str, Any]], group: str = "
     book = algebra.check_dims(weights)
     if group not in _GROUPS:
         raise WeightsError(f"no such group {group!r}; use {', '.join(map(repr, _GROUPS))}")
-    infinite = np.isinf(book.values)
-    if infinite.any():
-        _LOG.warning("%d infinite weights, first %s; use output.normalize", infinite.sum(), locate(book, infinite))
+    algebra.log_infinite(book, _LOG)
     if group == "market":
         return book - book.mean("asset")
     known = {str(asset["id"]): asset.get(group) for asset in assets}

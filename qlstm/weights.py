@@ -6,22 +6,29 @@ negative for a short position. A row is *normalised* when the sum of its absolut
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .errors import WeightsError
+from .cube import locate
+from .errors import QlstmError, WeightsError
 
 __all__ = [
     "Rows",
     "calc_exposure",
     "check_dims",
+    "check_labels",
+    "finite",
     "gross",
+    "infinite",
+    "log_infinite",
     "normalize",
     "normalized",
     "of",
+    "over_time",
 ]
 
 _NO_POSITION = 1e-7  # a smaller gross exposure counts as none
@@ -48,12 +55,59 @@ def check_dims(weights: object, what: str = "weights") -> xr.DataArray:
         raise WeightsError(f"{what} must have dims (asset) or (time, asset), got {weights.dims}")
     if weights.dtype.kind not in "fiub":
         raise WeightsError(f"{what} must be numbers, got dtype {weights.dtype}")
-    for dim in weights.dims:
-        if dim not in weights.coords:
-            raise WeightsError(f"{what} have no labels along {dim!r}; assign coords to it")
-        index = weights.get_index(dim)
+    check_labels(weights, what, WeightsError)
+    return weights
+
+
+def check_labels(labelled: xr.DataArray, what: str, kind: type[QlstmError]) -> None:
+    """Refuse, with an error of that kind, a dim without labels and a label that occurs twice."""
+    for dim in labelled.dims:
+        if dim not in labelled.coords:
+            raise kind(f"{what} have no labels along {dim!r}; assign coords to it")
+        index = labelled.get_index(dim)
         if not index.is_unique:
-            raise WeightsError(f"{what} name {dim} {index[index.duplicated()][0]!s} more than once")
+            raise kind(f"{what} name {dim} {index[index.duplicated()][0]!s} more than once")
+
+
+def over_time(weights: Any) -> xr.DataArray:
+    """Return the weights given (or those of a Result) when they are weights with a time dim; rows there may be none.
+
+    Raises
+    ------
+    WeightsError
+        As `check_dims`, or when they have no time.
+    """
+    book = check_dims(weights)
+    if "time" not in book.dims:
+        raise WeightsError("weights must have dims (time, asset) here, got (asset,); use expand_dims(time=[...])")
+    return book
+
+
+def infinite(weights: xr.DataArray) -> str:
+    """Return how many weights are infinite, and the first: ``2 infinite weights, first ...``; empty where none is."""
+    cells = np.isinf(weights.values)
+    return f"{int(cells.sum())} infinite weights, first {locate(weights, cells)}" if cells.any() else ""
+
+
+def finite(weights: xr.DataArray) -> xr.DataArray:
+    """Return the weights given when none is infinite (NaN may be).
+
+    Raises
+    ------
+    WeightsError
+        With the first asset, and date, whose weight is infinite.
+    """
+    found = infinite(weights)
+    if found:
+        raise WeightsError(f"{found}; use output.normalize, which takes them as 0")
+    return weights
+
+
+def log_infinite(weights: xr.DataArray, log: logging.Logger) -> xr.DataArray:
+    """Return the weights given; infinite ones are named in one warning."""
+    found = infinite(weights)
+    if found:
+        log.warning("%s; use output.normalize, which takes them as 0", found)
     return weights
 
 
@@ -192,3 +246,16 @@ class Rows:
         if not self._nans:
             return []
         return [f"predict returned {self._nans} NaN weights, first {self._first_nan}; they count as 0"]
+
+    def parts(self) -> dict[str, Any]:
+        """Return all that was booked as plain values and arrays, for `restore`."""
+        times = np.array(self.times, dtype="datetime64[ns]")
+        values, gaps = self._values[: len(times)], (self._nans, self._first_nan)
+        return {"times": times, "values": values, "seen": self._seen, "gaps": gaps}
+
+    def restore(self, parts: dict[str, Any]) -> None:
+        """Book what other rows over the same assets had booked."""
+        self.times = list(parts["times"])
+        self._values[: len(self.times)] = parts["values"]
+        self._seen[:] = parts["seen"]
+        self._nans, self._first_nan = parts["gaps"]

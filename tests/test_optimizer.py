@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 from toys import market
 
-from qlstm import optimizer
+from qlstm import optimizer, stats, ta
 from qlstm.errors import QlstmError
 
 CUBE = market(days=120, assets=3)
@@ -79,11 +78,21 @@ def test_standard_statistics_are_the_last_row_of_the_table():
     assert optimizer.standard_stats_to_weight({"sharpe_ratio": np.nan}) == -np.inf
 
 
-def test_fast_statistics_equal_a_plain_loop():
-    weights = threshold(CUBE)
-    close, high, low = (CUBE.sel(field=f).values for f in ("close", "high", "low"))
-    from qlstm import ta
+def test_standard_statistics_begin_with_the_contests_period():
+    cube = market(days=200, assets=3, start="2005-08-01")
+    weights = threshold(cube)
+    early = weights.time < np.datetime64("2006-01-01")
+    assert 100 < int(early.sum()) < 120
+    result = optimizer.standard_stats_function(cube, weights)
+    assert optimizer.standard_stats_function(cube, weights.where(~early, 1 / 3)) == result
+    want = stats.calc_stat(cube, weights[~early.values])[-1]
+    assert result == pytest.approx(dict(zip(want.field.values, want.values, strict=True)))
+    assert result["equity"] != float(stats.calc_stat(cube, weights).sel(field="equity")[-1])
 
+
+def plain_fast_statistics(cube, weights):
+    """Return mean return and volatility by a loop; what is NaN counts as 0, and infinite days are left out."""
+    close, high, low = (cube.sel(field=f).values for f in ("close", "high", "low"))
     atr = ta.atr(high.T, low.T, close.T, 14).T
     w = weights.values
     book = []
@@ -91,13 +100,36 @@ def test_fast_statistics_equal_a_plain_loop():
         total = 0.0
         for a in range(3):
             if t and np.isfinite(atr[t, a]):
-                earned = (close[t, a] / close[t - 1, a] - 1) * w[t - 1, a]
-                cost = 0.05 * atr[t, a] * abs(w[t, a] / close[t, a] - w[t - 1, a] / close[t - 1, a])
-                total += (earned - cost) * abs(w[t, a])
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    earned = (close[t, a] / close[t - 1, a] - 1) * w[t - 1, a]
+                    cost = 0.05 * atr[t, a] * abs(w[t, a] / close[t, a] - w[t - 1, a] / close[t - 1, a])
+                    earned = (earned - cost) * abs(w[t, a])
+                total += 0.0 if np.isnan(earned) else earned
         book.append(total)
-    book = np.array(book)
-    mean = np.exp(np.log(1 + book).mean()) - 1
-    seen = optimizer.fast_stats_function(CUBE, weights)
-    assert seen["mean_return"] == pytest.approx(mean, rel=1e-9)
-    assert seen["volatility"] == pytest.approx(book.std(), rel=1e-9)
-    assert isinstance(weights, xr.DataArray)
+    book = np.array([total for total in book if np.isfinite(total)])
+    return {"mean_return": np.exp(np.log(1 + book).mean()) - 1, "volatility": book.std()}
+
+
+def fast(cube, weights):
+    seen = optimizer.fast_stats_function(cube, weights)
+    assert seen.pop("sharpe_ratio") == seen["mean_return"] / seen["volatility"]
+    return seen
+
+
+def test_fast_statistics_equal_a_plain_loop():
+    assert fast(CUBE, threshold(CUBE)) == pytest.approx(plain_fast_statistics(CUBE, threshold(CUBE)), rel=1e-9)
+
+
+def test_fast_statistics_leave_out_days_of_infinite_returns():
+    cube, weights = CUBE.copy(deep=True), 0.0 * threshold(CUBE) + 0.3
+    cube.loc[{"field": ["low", "close"], "asset": "TOY:001", "time": cube.time[60]}] = 0.0
+    want = plain_fast_statistics(cube, weights)
+    assert want["volatility"] != plain_fast_statistics(CUBE, weights)["volatility"]
+    assert fast(cube, weights) == pytest.approx(want, rel=1e-9)
+
+
+def test_fast_statistics_pass_over_days_without_any_price():
+    cube, weights = CUBE.copy(deep=True), 0.0 * threshold(CUBE) + 0.3
+    cube[:, 60] = np.nan
+    want = plain_fast_statistics(cube.drop_isel(time=60), weights.drop_isel(time=60))
+    assert fast(cube, weights) == pytest.approx(want, rel=1e-9)

@@ -1,4 +1,4 @@
-"""Rules that change weights, or choose assets: exposure, exits, neutralisation, filters."""
+"""Rules that change weights, or choose assets: exposure, neutralisation, filters, liquidity."""
 
 import numpy as np
 import pandas as pd
@@ -7,36 +7,19 @@ import toys
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from portfolios import NAN, book
 
-from qlstm import exits, exposure, filter, neutralization, stats
+from qlstm import exposure, filter, neutralization, stats
+from qlstm.data.liquidity import most_traded
 from qlstm.errors import DataError, WeightsError
 
 FAST = settings(derandomize=True, deadline=None, max_examples=25)
 SEEDS = st.integers(0, 10**6)
-NAN = np.nan
-
-
-def book(rows, assets="ABCDEFGH"):
-    """Return weights from rows of numbers."""
-    values = np.array(rows, dtype=float)
-    coords = {"time": pd.bdate_range("2020-01-01", periods=len(values)), "asset": list(assets[: values.shape[1]])}
-    return xr.DataArray(values, dims=("time", "asset"), coords=coords)
 
 
 def random_book(seed, rows=12, assets=6):
     random = np.random.default_rng(seed)
     return book(random.normal(size=(rows, assets)) * (random.random((rows, assets)) < 0.7))
-
-
-def one_asset(opens, closes):
-    """Return a cube of one asset A, high and low being open and close."""
-    values = np.array([opens, np.maximum(opens, closes), np.minimum(opens, closes), closes], dtype=float)
-    coords = {
-        "field": ["open", "high", "low", "close"],
-        "time": pd.bdate_range("2020-01-01", periods=len(opens)),
-        "asset": ["A"],
-    }
-    return xr.DataArray(values[:, :, None], dims=("field", "time", "asset"), coords=coords)
 
 
 # --- exposure -----------------------------------------------------------------------------------------------------------
@@ -82,6 +65,18 @@ def test_mixing_books_of_different_labels_takes_their_union():
     assert np.isfinite(got.values).all()
 
 
+def test_mixing_takes_missing_weights_as_nothing():
+    first, second = book([[0.5, 0.0, 0.0]] * 2), book([[0.0, 0.2, 0.2]] * 2)
+    want = exposure.mix_weights(first, second, 0.6)
+    for holes in ((0, 1), (1, 2)):
+        missing = first.copy(deep=True)
+        missing[holes] = NAN
+        xr.testing.assert_equal(exposure.mix_weights(missing, second, 0.6), want)
+    missing = second.copy(deep=True)
+    missing[1, 0] = NAN
+    xr.testing.assert_equal(exposure.mix_weights(first, missing, 0.6), want)
+
+
 @pytest.mark.parametrize("rule", [exposure.cut_big_positions, exposure.drop_bad_days])
 @pytest.mark.parametrize("limit", [0, -0.1, NAN])
 def test_a_limit_must_be_above_nothing(rule, limit):
@@ -94,8 +89,11 @@ def test_infinite_weights_are_named(caplog):
     assert float(exposure.cut_big_positions(weights, 0.1).max()) == 0.1
     exposure.drop_bad_days(weights)
     neutralization.neutralize(weights, [])
-    assert caplog.messages == ["1 infinite weights, first 2020-01-02, asset A: inf; use output.normalize"] * 3
-    with pytest.raises(WeightsError, match="infinite at 2020-01-02, asset A: inf"):
+    assert (
+        caplog.messages
+        == ["1 infinite weights, first 2020-01-02, asset A: inf; use output.normalize, which takes them as 0"] * 3
+    )
+    with pytest.raises(WeightsError, match="1 infinite weights, first 2020-01-02, asset A: inf; use"):
         exposure.mix_weights(weights, weights)
 
 
@@ -105,98 +103,6 @@ def test_mixing_a_flat_second_book_in_is_logged(caplog):
     assert np.isnan(got.values[0]).all()
     assert np.isfinite(got.values[1]).all()
     assert "1 days are NaN" in caplog.text
-
-
-# --- exits --------------------------------------------------------------------------------------------------------------
-
-
-def test_the_opening_price_is_that_of_the_day_a_position_began_or_turned():
-    data = one_asset([10, 11, 12, 13, 14, 15], [10, 11, 12, 13, 14, 15])
-    weights = book([[0], [1], [0.5], [-1], [0], [1]])
-    state, seen = {}, []
-    for n in range(1, 7):
-        seen.append(float(exits.update_open_price(data[:, :n], weights[:n], state)[0]))
-    np.testing.assert_array_equal(seen, [NAN, 11, 11, 13, NAN, 15])
-
-
-@pytest.mark.parametrize(
-    ("rule", "side", "leaves_at", "keeps_at"),
-    [
-        (exits.take_profit_long_percentage, 1, 110, 109.9),
-        (exits.take_profit_short_percentage, -1, 90, 90.1),
-        (exits.stop_loss_long_percentage, 1, 90, 90.1),
-        (exits.stop_loss_short_percentage, -1, 110, 109.9),
-        (exits.take_profit_long_atr, 1, 110, 109.9),
-        (exits.take_profit_short_atr, -1, 90, 90.1),
-        (exits.stop_loss_long_atr, 1, 90, 90.1),
-        (exits.stop_loss_short_atr, -1, 110, 109.9),
-    ],
-)
-def test_a_position_is_left_at_its_limit_and_kept_before_it(rule, side, leaves_at, keeps_at):
-    opened = xr.DataArray([100.0], dims="asset", coords={"asset": ["A"]})
-    amounts = [opened * 0 + 5.0, 2.0] if rule.__name__.endswith("atr") else [10]
-
-    def keeps(close, weight=side, price=opened):
-        return float(rule(one_asset([100, 100], [100, close]), book([[weight], [weight]]), price, *amounts)[0])
-
-    assert keeps(leaves_at) == 0
-    assert keeps(keeps_at) == 1
-    assert keeps(leaves_at, weight=-side) == 1
-    assert keeps(leaves_at, weight=0) == 1
-    assert keeps(leaves_at, price=opened * NAN) == 1
-    assert keeps(NAN) == 0
-
-
-def held(rule, weights, days):
-    state, kept, counts = {}, [], []
-    for n in range(1, weights.sizes["time"] + 1):
-        kept.append(float(rule(weights[:n], state, days)[0]))
-        counts.append(float(state["holding_time"][0]))
-    return kept, counts
-
-
-def test_a_position_is_left_after_its_longest_holding_time():
-    weights = book([[0], [1], [1], [1], [1], [0], [1]])
-    assert held(exits.max_hold_long, weights, 3) == ([1, 1, 1, 0, 1, 1, 1], [0, 1, 2, 3, 0, 0, 1])
-    assert held(exits.max_hold_short, -weights, 3) == ([1, 1, 1, 0, 1, 1, 1], [0, 1, 2, 3, 0, 0, 1])
-    assert held(exits.max_hold_short, weights, 3)[0] == [1] * 7
-
-
-def test_exits_align_by_label_and_know_assets_that_are_new():
-    data = one_asset([100, 100], [100, 120])
-    both = xr.concat([data, data.assign_coords(asset=["B"])], "asset")
-    opened = xr.DataArray([100.0, 150.0], dims="asset", coords={"asset": ["B", "A"]})
-    weights = book([[1, 1, 1], [1, 1, 1]])  # assets A, B and C, which neither data nor opening prices know
-    got = exits.take_profit_long_percentage(both, weights, opened, 10)
-    assert dict(zip(got.asset.values, got.values, strict=True)) == {"A": 1.0, "B": 0.0, "C": 1.0}
-    state = {"open_price": opened}
-    assert np.isnan(exits.update_open_price(both, weights, state).values[2])
-
-
-def test_exits_name_what_is_wrong():
-    data = one_asset([1, 2], [1, 2])
-    with pytest.raises(WeightsError, match="pass the history"):
-        exits.update_open_price(data, book([[1.0]])[0], {})
-    with pytest.raises(DataError, match="lack field 'open'"):
-        exits.update_open_price(data.drop_sel(field="open"), book([[1.0], [1.0]]), {})
-    opened = xr.DataArray([1.0], dims="asset", coords={"asset": ["A"]})
-    weights, percent, atr = book([[1.0], [1.0]]), exits.stop_loss_long_percentage, exits.stop_loss_long_atr
-    cases = [
-        ("weights end on 2020-01-01, data on 2020-01-02", lambda: percent(data, weights[:1], opened, 5)),
-        ("weights end on 2020-01-01, data on 2020-01-02", lambda: exits.update_open_price(data, weights[:1], {})),
-        ("data have no rows, or are not sorted", lambda: percent(data[:, ::-1], weights[:1], opened, 5)),
-        ("weights have no rows, or are not sorted", lambda: percent(data, weights[::-1], opened, 5)),
-        ("weights have no rows, or are not sorted", lambda: exits.max_hold_long(weights[::-1], {}, 3)),
-        ("open_price must be .* labels", lambda: percent(data, weights, opened.drop_vars("asset"), 5)),
-        ("percent must be a finite number, at least 0, got nan", lambda: percent(data, weights, opened, NAN)),
-        ("percent must be a finite number, at least 0, got -5", lambda: percent(data, weights, opened, -5)),
-        ("share no asset", lambda: atr(data, weights, opened, opened.assign_coords(asset=["X"]), 2)),
-    ]
-    for words, call in cases:
-        with pytest.raises((DataError, WeightsError), match=words):
-            call()
-    with pytest.raises(WeightsError, match="max_period must be at least 1 day, got 0"):
-        exits.max_hold_long(book([[1.0], [1.0]]), {}, 0)
 
 
 # --- neutralisation -----------------------------------------------------------------------------------------------------
@@ -322,3 +228,10 @@ def test_filters_name_what_is_wrong():
     for words, call in cases:
         with pytest.raises(DataError, match=words):
             call()
+
+
+def test_assets_that_trade_equally_much_share_the_better_rank():
+    vol = np.array([[3.0, 2.0, 2.0, 2.0, 1.0]])
+    got = [most_traded(np.ones((1, 5)), vol, top).tolist()[0] for top in (1, 2, 3, 4, 5)]
+    tied = [1.0, 1.0, 1.0, 1.0, 0.0]
+    assert got == [[1.0, 0.0, 0.0, 0.0, 0.0], tied, tied, tied, [1.0] * 5]

@@ -1,12 +1,14 @@
 """The algebra of weights: by label, never by position."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 from qlstm.errors import WeightsError
-from qlstm.weights import Rows, normalize
+from qlstm.weights import Rows, finite, infinite, log_infinite, normalize, over_time
 
 
 def row(**weights):
@@ -62,3 +64,24 @@ def test_nan_rows_count_as_nothing_and_are_counted():
     rows.add(np.datetime64("2020-01-01", "ns"), row(A=np.nan, B=0.2))
     np.testing.assert_array_equal(rows.weights().values, [[0.0, 0.2]])
     assert rows.notes() == ["predict returned 1 NaN weights, first A 2020-01-01; they count as 0"]
+
+
+def test_weights_over_time_are_told_how_to_get_it():
+    with pytest.raises(WeightsError, match=r"got \(asset,\); use expand_dims"):
+        over_time(row(A=1.0))
+    assert over_time(row(A=1.0).expand_dims(time=[1])[:0]).shape == (0, 1)
+
+
+def test_infinite_weights_are_counted_and_the_first_is_named(caplog):
+    weights = row(A=0.1, B=-np.inf, C=np.nan, D=np.inf)
+    words = "2 infinite weights, first asset B: -inf"
+    assert infinite(weights) == words
+    with pytest.raises(WeightsError, match=words):
+        finite(weights)
+    assert log_infinite(weights, logging.getLogger("qlstm.test")) is weights
+    assert caplog.messages == [f"{words}; use output.normalize, which takes them as 0"]
+    fine = row(A=0.1, B=np.nan)
+    assert infinite(fine) == infinite(row(A=1, B=2)) == ""
+    assert finite(fine) is fine
+    assert log_infinite(fine, logging.getLogger("qlstm.test")) is fine
+    assert len(caplog.messages) == 1

@@ -292,9 +292,7 @@ def align(
     WeightsError
         Not weights, without time, or dates that are none.
     """
-    book = algebra.check_dims(weights)
-    if "time" not in book.dims:
-        raise WeightsError("weights must have dims (time, asset) here, got (asset,); use expand_dims(time=[...])")
+    book = algebra.over_time(weights)
     times = time_coord["time"] if isinstance(time_coord, xr.DataArray) else time_coord
     dates = pd.DatetimeIndex(np.asarray(times))
     first = pd.Timestamp.min if start is None else pd.Timestamp(start)

@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import weights as algebra
 from ..contests import Contest
-from ..cube import day, locate
+from ..cube import day
 from ..stats.defaults import calc_avg_points_per_year
 from ..stats.panel import Panel
 from ..stats.ratios import calc_sharpe_ratio_annualized
@@ -80,9 +80,8 @@ def check(
     book = book.transpose("time", "asset").fillna(0.0)
     if not (book.values != 0).any():
         return [Finding("positions", False, "all weights are 0; predict must return positions")]
-    infinite = np.isinf(book.values)
-    found = [_finite(book, infinite)]
-    book = book.where(~infinite, 0.0)  # as a contest, and `output.clean`, takes them
+    found = [_finite(book)]
+    book = book.where(~np.isinf(book), 0.0)  # as a contest, and `output.clean`, takes them
     found.append(_labels(book, data))
     if contest.liquid_only:
         found.append(_liquidity(book, data))
@@ -99,11 +98,11 @@ def check(
     return found
 
 
-def _finite(book: xr.DataArray, infinite: np.ndarray) -> Finding:
-    if not infinite.any():
+def _finite(book: xr.DataArray) -> Finding:
+    infinite = algebra.infinite(book)
+    if not infinite:
         return Finding("finite weights", True, "no weight is infinite")
-    message = f"{int(infinite.sum())} infinite weights, first {locate(book, infinite)}; mend them, or use output.clean"
-    return Finding("finite weights", False, message)
+    return Finding("finite weights", False, f"{infinite}; mend them, or use output.clean")
 
 
 def _labels(book: xr.DataArray, data: xr.DataArray) -> Finding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 import xarray as xr
 
@@ -18,6 +20,7 @@ __all__ = [
     "get_default_is_period_for_type",
     "get_default_is_start_date_for_type",
     "get_default_slippage",
+    "points_in_year",
 ]
 
 _HOURS_PER_YEAR = 365.25 * 24
@@ -31,9 +34,34 @@ def _contest_of(data: xr.DataArray) -> Contest | None:
     return contests.find(None if data.name is None else str(data.name))
 
 
-def calc_points_per_day(points_per_year: int) -> int:
-    """Return rows per day: 1, or 24 when a year has 400 points or more."""
-    return 1 if points_per_year < _INTRADAY else 24
+def points_in_year(points_per_year: float | None, data: xr.DataArray) -> float:
+    """Return the points per year given, or where it is None those of `data` (see `calc_avg_points_per_year`).
+
+    Raises
+    ------
+    DataError
+        When it is not a finite number above 0, or as `calc_avg_points_per_year` does.
+    """
+    return _positive(calc_avg_points_per_year(data) if points_per_year is None else points_per_year)
+
+
+def _positive(points_per_year: float) -> float:
+    if not isinstance(points_per_year, Real) or not 0 < points_per_year < np.inf:
+        raise DataError(
+            f"points_per_year must be a finite number above 0, got {points_per_year!r}; pass 252 for trading days"
+        )
+    return points_per_year
+
+
+def calc_points_per_day(points_per_year: float) -> int:
+    """Return rows per day: 1, or 24 when a year has 400 points or more.
+
+    Raises
+    ------
+    DataError
+        When `points_per_year` is not a finite number above 0.
+    """
+    return 1 if _positive(points_per_year) < _INTRADAY else 24
 
 
 def calc_avg_points_per_year(data: xr.DataArray) -> int:
@@ -43,7 +71,9 @@ def calc_avg_points_per_year(data: xr.DataArray) -> int:
     ----------
     data : xr.DataArray
         Anything with a time dim. With fewer than 251 rows and the name of a contest, the contest's figure is taken;
-        otherwise it is counted: 365.25 days over the mean distance of rows.
+        otherwise it is counted: 365.25 days over the mean distance of rows. It is one figure for all rows, so later
+        rows can move it, and with it every annualised statistic of earlier ones; pass ``points_per_year=`` to hold
+        them still.
 
     Raises
     ------

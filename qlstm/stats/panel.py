@@ -18,7 +18,6 @@ __all__ = [
     "Panel",
     "arrange_data",
     "by_asset",
-    "finite",
     "placed",
     "series",
     "times_of",
@@ -121,12 +120,7 @@ def _checked(data: object) -> np.ndarray:
         raise DataError(f"data must have dims (field, time, asset), got ({', '.join(map(str, data.dims))})")
     if data.dtype.kind not in "fiu":
         raise DataError(f"data must be numbers, got dtype {data.dtype}; use astype(float)")
-    for dim in data.dims:
-        if dim not in data.coords:
-            raise DataError(f"data have no labels along {dim!r}; assign coords to it")
-        index = data.get_index(dim)
-        if not index.is_unique:
-            raise DataError(f"data name {dim} {index[index.duplicated()][0]} more than once")
+    algebra.check_labels(data, "data", DataError)
     times = times_of(data, "data")
     if not times.is_monotonic_increasing:
         late = int(np.flatnonzero(times[1:] < times[:-1])[0]) + 1
@@ -162,20 +156,6 @@ def whole(name: str, value: Any, unit: str = "") -> int:
     if value < 1:
         raise DataError(f"{name} must be at least 1{unit}, got {value}")
     return int(value)
-
-
-def finite(weights: xr.DataArray) -> xr.DataArray:
-    """Return the weights given when none is infinite (NaN may be).
-
-    Raises
-    ------
-    WeightsError
-        With the first asset, and date, whose weight is infinite.
-    """
-    if weights.dtype.kind == "f" and np.isinf(weights.values).any():
-        where = locate(weights, np.isinf(weights.values))
-        raise WeightsError(f"weights are infinite at {where}; use output.normalize, which takes them as 0")
-    return weights
 
 
 def warn_strange(book: xr.DataArray, panel: Panel) -> None:
@@ -296,9 +276,7 @@ def arrange_data(
     cube = data.transpose(*_DIMS)
     if not panel.is_whole:
         cube = cube.sel(time=panel.times, asset=panel.assets)
-    book = algebra.check_dims(weights)
-    if "time" not in book.dims:
-        raise WeightsError("weights must have dims (time, asset) here, got (asset,); use expand_dims(time=[...])")
+    book = algebra.over_time(weights)
     arranged = panel.array(algebra.normalized(panel.align(book), per_asset))
     labels = {"time": panel.times, "asset": panel.assets}
     matched = (other.reindex({dim: labels[dim] for dim in labels if dim in other.dims}) for other in others)

@@ -2,6 +2,9 @@
 
 Every mean return is geometric and no risk-free rate is taken off; deviations are those of a population (ddof 0). Other
 tools divide the arithmetic mean by a sample deviation, so their Sharpe ratios differ slightly.
+
+Points per year are, by default, counted over all rows: with each new row the annualised figures of past rows move a
+little. Pass ``points_per_year=`` to hold them still.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import DataError
-from .defaults import calc_avg_points_per_year
+from .defaults import points_in_year
 from .panel import whole
 from .windows import rolling_moments, rolling_sums
 
@@ -89,10 +92,13 @@ def calc_volatility_annualized(
     relative_return: xr.DataArray,
     max_periods: int | None = None,
     min_periods: int = 2,
-    points_per_year: int | None = None,
+    points_per_year: float | None = None,
 ) -> xr.DataArray:
-    """Return `calc_volatility` times the root of `points_per_year` (by default `calc_avg_points_per_year`)."""
-    points = calc_avg_points_per_year(relative_return) if points_per_year is None else points_per_year
+    """Return `calc_volatility` times the root of `points_per_year`; the default moves past rows as later ones come.
+
+    See `calc_sharpe_ratio_annualized` for arguments and errors.
+    """
+    points = points_in_year(points_per_year, relative_return)
     return calc_volatility(relative_return, max_periods, min_periods) * np.sqrt(points)
 
 
@@ -109,10 +115,13 @@ def calc_mean_return_annualized(
     relative_return: xr.DataArray,
     max_periods: int | None = None,
     min_periods: int = 1,
-    points_per_year: int | None = None,
+    points_per_year: float | None = None,
 ) -> xr.DataArray:
-    """Return `calc_mean_return` compounded over `points_per_year` rows (by default `calc_avg_points_per_year`)."""
-    points = calc_avg_points_per_year(relative_return) if points_per_year is None else points_per_year
+    """Return `calc_mean_return` over a year of `points_per_year` rows; the default moves past rows as later ones come.
+
+    Compounded, not multiplied. See `calc_sharpe_ratio_annualized` for arguments and errors.
+    """
+    points = points_in_year(points_per_year, relative_return)
     return (calc_mean_return(relative_return, max_periods, min_periods) + 1.0) ** points - 1.0
 
 
@@ -120,7 +129,7 @@ def calc_sharpe_ratio_annualized(
     relative_return: xr.DataArray,
     max_periods: int | None = None,
     min_periods: int = 2,
-    points_per_year: int | None = None,
+    points_per_year: float | None = None,
 ) -> xr.DataArray:
     """Return annualised mean return over annualised volatility: NaN where both are 0, no risk-free rate.
 
@@ -130,15 +139,21 @@ def calc_sharpe_ratio_annualized(
         Dims ``(time,)`` or ``(time, asset)``, change per row as a share of capital.
     max_periods, min_periods : int
         As for `calc_volatility`.
-    points_per_year : int, optional
-        By default `calc_avg_points_per_year`.
+    points_per_year : float, optional
+        Rows in a year, by default `calc_avg_points_per_year`. That is counted over all rows, so past rows of the result
+        move when later ones come; pass a number to hold them still.
 
     Returns
     -------
     xr.DataArray
         The dims of the input, time first.
+
+    Raises
+    ------
+    DataError
+        As for `calc_volatility`, or points per year that are not a finite number above 0.
     """
-    points = calc_avg_points_per_year(relative_return) if points_per_year is None else points_per_year
+    points = points_in_year(points_per_year, relative_return)
     reward = calc_mean_return_annualized(relative_return, max_periods, min_periods, points)
     risk = calc_volatility_annualized(relative_return, max_periods, min_periods, points)
     with np.errstate(divide="ignore", invalid="ignore"):

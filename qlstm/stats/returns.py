@@ -13,7 +13,7 @@ from .._jit import kernel
 from ..cube import day
 from ..errors import DataError, WeightsError
 from .books import asset_books, global_book
-from .defaults import calc_avg_points_per_year, calc_points_per_day, get_default_slippage
+from .defaults import calc_points_per_day, get_default_slippage, points_in_year
 from .panel import Panel, by_asset, series, times_of, traded_rows, warn_strange, whole
 
 __all__ = [
@@ -76,13 +76,11 @@ def _extreme(values: np.ndarray, size: int, largest: bool) -> np.ndarray:
     return out
 
 
-def slippage_matrix(panel: Panel, days: int, fract: float, points_per_year: int) -> np.ndarray:
+def slippage_matrix(panel: Panel, days: int, fract: float, points_per_year: float) -> np.ndarray:
     """Return `calc_slippage` of a panel as a matrix (time, asset)."""
     days = whole("period_days", days)
     if not 0 <= fract < np.inf:
         raise DataError(f"slippage must not be negative, nor infinite, got {fract}")
-    if not 0 < points_per_year < np.inf:
-        raise DataError(f"points_per_year must be above 0, got {points_per_year}")
     lag = calc_points_per_day(points_per_year)
     high, low, close = panel["high"], panel["low"], panel["close"]
     size = min(days * lag, max(1, len(close)))
@@ -92,7 +90,7 @@ def slippage_matrix(panel: Panel, days: int, fract: float, points_per_year: int)
 
 
 def calc_slippage(
-    data: xr.DataArray, period_days: int = _DAYS, fract: float | None = None, points_per_year: int | None = None
+    data: xr.DataArray, period_days: int = _DAYS, fract: float | None = None, points_per_year: float | None = None
 ) -> xr.DataArray:
     """Return the cost of trading one share.
 
@@ -107,7 +105,7 @@ def calc_slippage(
         Days in the mean; at most the days there are.
     fract : float, optional
         The share; by default that of the contest the cube is named after, else 0.05.
-    points_per_year : int, optional
+    points_per_year : float, optional
         Rows in a year; 400 and more mean hourly rows. By default `calc_avg_points_per_year`.
 
     Returns
@@ -122,12 +120,12 @@ def calc_slippage(
     """
     panel = Panel(data)
     fract = get_default_slippage(data) if fract is None else fract
-    points = calc_avg_points_per_year(data) if points_per_year is None else points_per_year
+    points = points_in_year(points_per_year, data)
     return panel.array(slippage_matrix(panel, period_days, fract, points))
 
 
 def slippages(
-    data: xr.DataArray, panel: Panel, trading: float | None, rolling: float | None, points_per_year: int
+    data: xr.DataArray, panel: Panel, trading: float | None, rolling: float | None, points_per_year: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the cost per share of trading and of rolling, both (time, asset) of `panel`, taken from `data`."""
     # The range looks at plain rows, so it is taken before the panel leaves out empty ones.
@@ -190,18 +188,19 @@ def calc_relative_return(
     slippage_factor: float | None = None,
     roll_slippage_factor: float | None = None,
     per_asset: bool = False,
-    points_per_year: int | None = None,
+    points_per_year: float | None = None,
     locked: Booking = "compat",
 ) -> xr.DataArray:
-    """Return the portfolio's relative change per row, by default in the contest's own booking, with its known flaw.
+    """Return the portfolio's relative change per row, weights traded in the order given, in the contest's booking.
 
-    ``locked="compat"`` forgets the shares of an asset that has no price and carries their value at the last open, so a
-    loss on its last day comes back as a gain two days later; contests rank by these numbers. ``locked="hold"`` values
-    locked positions at the last close, and keeps them until a price returns or the asset is gone.
-
-    Weights of one row are traded at the open of the next row *of the weights*, in the order given, sorted or not (a
-    warning is logged where they are not; `calc_stat` sorts them); a date they lack is a day without positions.
+    Weights are traded as given: those of one row at the open of the next row *of the weights*, sorted by time or not (a
+    warning is logged where they are not; `calc_stat` sorts them), and a date they lack is a day without positions.
     `output.clean` sorts them and adds such dates.
+
+    The default booking is the contest's own, with its known flaw: ``locked="compat"`` forgets the shares of an asset
+    that has no price and carries their value at the last open, so a loss on its last day comes back as a gain two days
+    later; contests rank by these numbers. ``locked="hold"`` values locked positions at the last close, and keeps them
+    until a price returns or the asset is gone.
 
     Parameters
     ----------
@@ -213,7 +212,7 @@ def calc_relative_return(
         Cost of trading (of rolling a future) as a share of the average true range, see `calc_slippage`.
     per_asset : bool
         One book per asset, each with the whole capital, weights clipped to [-1, 1]; these books hold in both modes.
-    points_per_year : int, optional
+    points_per_year : float, optional
         Rows in a year, by default `calc_avg_points_per_year`.
     locked : {"compat", "hold"}
         See above.
@@ -230,7 +229,7 @@ def calc_relative_return(
     """
     book = with_time(portfolio_history)
     panel = Panel(data, present_only=True)
-    points = calc_avg_points_per_year(data) if points_per_year is None else points_per_year
+    points = points_in_year(points_per_year, data)
     costs = slippages(data, panel, slippage_factor, roll_slippage_factor, points)
     columns = by_asset(book.values, book.get_index("asset"), panel.assets)
     target = algebra.normalized(columns, per_asset)
@@ -256,9 +255,7 @@ def with_time(weights: Any) -> xr.DataArray:
     WeightsError
         When they have no time, or not one row.
     """
-    book = algebra.check_dims(weights)
-    if "time" not in book.dims:
-        raise WeightsError("weights must have dims (time, asset) here, got (asset,); use expand_dims(time=[...])")
+    book = algebra.over_time(weights)
     if not book.sizes["time"]:
         raise WeightsError("weights have no rows; nothing can be booked")
     return book if book.dims == ("time", "asset") else book.transpose("time", "asset")

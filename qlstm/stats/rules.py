@@ -12,7 +12,7 @@ import xarray as xr
 from .. import weights as algebra
 from ..errors import DataError, WeightsError
 from ..weights import calc_exposure
-from .panel import Panel, finite, times_of
+from .panel import Panel, times_of
 from .windows import rolling_sums
 
 __all__ = ["calc_exposure", "calc_non_liquid", "calc_sector_distribution", "check_exposure", "find_missed_dates"]
@@ -56,7 +56,7 @@ def check_exposure(
     for name, rows in (("avg_period", avg_period), ("check_period", check_period)):
         if rows < 1:
             raise WeightsError(f"{name} must be at least 1 row, got {rows}")
-    exposure = calc_exposure(finite(_over_time(weights)))
+    exposure = calc_exposure(algebra.finite(algebra.over_time(weights)))
     shares = np.nan_to_num(exposure.transpose("time", "asset").values)
     if not shares.size:
         return True
@@ -67,14 +67,6 @@ def check_exposure(
     days = _worst_mean((recent > soft_limit).any(axis=1).astype(float), window)
     excess = _worst_mean((recent - soft_limit).clip(min=0.0).sum(axis=1), window)
     return days <= days_tolerance or excess <= excess_tolerance
-
-
-def _over_time(weights: Any) -> xr.DataArray:
-    """Return weights when they have a time dim (rows there may be none)."""
-    book = algebra.check_dims(weights)
-    if "time" not in book.dims:
-        raise WeightsError("weights must have dims (time, asset) here, got (asset,); use expand_dims(time=[...])")
-    return book
 
 
 def _worst_mean(values: np.ndarray, window: int) -> float:
@@ -98,7 +90,7 @@ def calc_non_liquid(data: xr.DataArray, weights: Any) -> xr.DataArray:
     xr.DataArray
         Dims ``(time, asset)`` over the times and assets concerned only; the other cells are NaN.
     """
-    book, panel = _over_time(weights), Panel(data)
+    book, panel = algebra.over_time(weights), Panel(data)
     positions = panel.align(book)
     if "is_liquid" not in panel:
         return panel.array(positions)[:0, :0]
@@ -123,7 +115,7 @@ def find_missed_dates(weights: Any, data: xr.DataArray) -> np.ndarray:
     np.ndarray
         Dates, ``datetime64[ns]``, ascending.
     """
-    panel, dates = Panel(data), times_of(_over_time(weights), "weights")
+    panel, dates = Panel(data), times_of(algebra.over_time(weights), "weights")
     if not len(dates):
         return np.array([], dtype="datetime64[ns]")
     trades = (panel["is_liquid" if "is_liquid" in panel else "close"] > 0).any(axis=1)
@@ -150,7 +142,7 @@ def calc_sector_distribution(
     xr.DataArray
         Dims ``(time, sector)``: absolute weights over max(1, their sum), and ``Cash``, what is left.
     """
-    book = _over_time(weights)
+    book = algebra.over_time(weights)
     if isinstance(sectors, str):
         raise DataError(f"sectors must be a list of {{id, sector}}, got {sectors!r}: asset lists are not kept here")
     if timeseries is not None:

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from .. import weights as algebra
-from .defaults import calc_avg_points_per_year, calc_points_per_day
+from .defaults import calc_points_per_day, points_in_year
 from .panel import Panel, by_asset, placed, times_of, traded_rows, warn_strange
 from .ratios import mean_returns, window
 from .returns import Booking, night_returns, slippages, with_time
@@ -42,7 +42,7 @@ def calc_stat(
     min_periods: int = 1,
     max_periods: int | None = None,
     per_asset: bool = False,
-    points_per_year: int | None = None,
+    points_per_year: float | None = None,
     locked: Booking = "compat",
 ) -> xr.DataArray:
     """Return every statistic of a portfolio, by default in the contest's own booking, with its known flaw.
@@ -64,8 +64,9 @@ def calc_stat(
         Least and most rows in the window of a rolling statistic; by default all rows from the start.
     per_asset : bool
         One portfolio per asset, each with the whole capital.
-    points_per_year : int, optional
-        Rows in a year, by default `calc_avg_points_per_year`.
+    points_per_year : float, optional
+        Rows in a year, by default `calc_avg_points_per_year`. That is counted over the whole cube, so past rows of
+        volatility, mean_return and sharpe_ratio move when later rows come; pass a number to hold them still.
     locked : {"compat", "hold"}
         See above.
 
@@ -82,7 +83,7 @@ def calc_stat(
         A cube or weights without usable labels, or an argument out of range.
     """
     panel = Panel(data, present_only=True)
-    points = calc_avg_points_per_year(data) if points_per_year is None else points_per_year
+    points = points_in_year(points_per_year, data)
     book = with_time(portfolio_history)
     decided = times_of(book, "weights")
     if not decided.is_monotonic_increasing:
@@ -105,7 +106,7 @@ def calc_stat(
     return _table(found, panel.times, panel.assets if per_asset else None)
 
 
-def _of_returns(change: np.ndarray, size: int, least: int, points: int) -> dict[str, np.ndarray]:
+def _of_returns(change: np.ndarray, size: int, least: int, points: float) -> dict[str, np.ndarray]:
     """Return the statistics that follow from returns (time,) or (time, asset)."""
     equity = np.cumprod(1.0 + change, axis=0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .. import weights as algebra
 from .._jit import kernel
 from ..cube import day
 from ..errors import DataError
-from .defaults import calc_avg_points_per_year, calc_points_per_day
-from .panel import Panel, by_asset, finite, placed, series, times_of
+from .defaults import calc_points_per_day, points_in_year
+from .panel import Panel, by_asset, placed, series, times_of
 from .ratios import window
 from .returns import with_time
 from .windows import rolling_moments, rolling_sums
@@ -76,7 +77,7 @@ def calc_bias(portfolio_history: Any, per_asset: bool = False) -> xr.DataArray:
     WeightsError
         Weights without time or rows, or with an infinite one.
     """
-    book = finite(with_time(portfolio_history)).fillna(0.0)
+    book = algebra.finite(with_time(portfolio_history)).fillna(0.0)
     return book if per_asset else series(composition(book.values)[0], times_of(book, "weights"))
 
 
@@ -90,15 +91,17 @@ def calc_instruments(portfolio_history: Any, per_asset: bool = False) -> xr.Data
     per_asset : bool
         Return dims ``(time, asset)``.
     """
-    book = finite(with_time(portfolio_history)).fillna(0.0)
+    book = algebra.finite(with_time(portfolio_history)).fillna(0.0)
     if per_asset:
         return xr.ones_like(book, dtype=np.float64)
     return series(composition(book.values)[1], times_of(book, "weights"))
 
 
 @kernel
-def _trades(weights: np.ndarray, open_: np.ndarray, at: np.ndarray, growth: np.ndarray, out: np.ndarray) -> None:
-    """Write into `out` (time, asset or 1) what is traded at each open, as a share of capital.
+def _trades(
+    weights: np.ndarray, open_: np.ndarray, at: np.ndarray, growth: np.ndarray, per_asset: bool, out: np.ndarray
+) -> None:
+    """Write what is traded at each open, as a share of capital, into `out`: (time, asset), or (time, 1) for the sum.
 
     The weights of a row are traded at the next open; until then those before have moved with their prices, and
     capital with `growth` (time, asset or 1), today's equity over yesterday's. `at` are the rows of `open_` to use.
@@ -114,10 +117,10 @@ def _trades(weights: np.ndarray, open_: np.ndarray, at: np.ndarray, growth: np.n
             trade[a] = abs(want[a] - have[a] * now[a] / (before[a] * growth[t, a if growth.shape[1] > 1 else 0]))
             if at[t] == 0:  # no open before it
                 trade[a] = np.nan
-        if out.shape[1] == 1:
-            out[t, 0] = np.nansum(trade)
-        else:
+        if per_asset:
             out[t] = trade
+        else:
+            out[t, 0] = np.nansum(trade)
 
 
 def turnovers(
@@ -145,7 +148,7 @@ def turnovers(
     growth = np.ones_like(columns)
     growth[1:] = columns[1:] / columns[:-1]
     out = np.empty((len(weights), weights.shape[1] if per_asset else 1))
-    _trades(weights, open_, at, growth, out)
+    _trades(weights, open_, at, growth, per_asset, out)
     return out if per_asset else out[:, 0]
 
 
@@ -156,7 +159,7 @@ def calc_avg_turnover(
     max_periods: int | None = None,
     min_periods: int = 1,
     per_asset: bool = False,
-    points_per_year: int | None = None,
+    points_per_year: float | None = None,
 ) -> xr.DataArray:
     """Return the capital traded per day, buying and selling both counted: its mean over the last year by default.
 
@@ -174,8 +177,8 @@ def calc_avg_turnover(
         Fewer valid rows than this give NaN.
     per_asset : bool
         One figure per asset.
-    points_per_year : int, optional
-        Rows in a year; 400 and more mean hourly rows. By default `calc_avg_points_per_year`.
+    points_per_year : float, optional
+        Rows in a year; 400 and more mean hourly rows. By default `calc_avg_points_per_year`, which later rows move.
 
     Returns
     -------
@@ -185,11 +188,11 @@ def calc_avg_turnover(
     Raises
     ------
     DataError, WeightsError
-        Arrays without usable labels, or equity on a date that data lack.
+        Arrays without usable labels, equity on a date that data lack, or an argument out of range.
     """
     panel, times = Panel(data), times_of(equity, "equity")
-    book = finite(with_time(portfolio_history))
-    points = calc_avg_points_per_year(data) if points_per_year is None else points_per_year
+    book = algebra.finite(with_time(portfolio_history))
+    points = points_in_year(points_per_year, data)
     worth = equity.transpose("time", ...)
     if "asset" in worth.dims:
         worth = worth.reindex(asset=panel.assets)
@@ -199,7 +202,7 @@ def calc_avg_turnover(
     columns = by_asset(book.values, book.get_index("asset"), panel.assets)
     held = placed(columns, times_of(book, "weights"), times)
     traded = turnovers(held, panel["open"], rows, worth.values, per_asset)
-    size, least = window(len(times), points if max_periods is None else max_periods, min_periods)
+    size, least = window(len(times), max(1, round(points)) if max_periods is None else max_periods, min_periods)
     mean = rolling_moments(traded, size, least)[0] * calc_points_per_day(points)
     return series(mean, times, panel.assets if per_asset else None)
 
@@ -257,7 +260,7 @@ def calc_avg_holding_time(
     max_periods: int | None = None,
     min_periods: int = 1,
     per_asset: bool = False,
-    points_per_year: int | None = None,
+    points_per_year: float | None = None,
 ) -> xr.DataArray:
     """Return for how many days a position is held on average, weighted by what was closed.
 
@@ -272,16 +275,21 @@ def calc_avg_holding_time(
         As for `calc_volatility`.
     per_asset : bool
         One figure per asset.
-    points_per_year : int, optional
-        Rows in a year; 400 and more mean hourly rows. By default `calc_avg_points_per_year`.
+    points_per_year : float, optional
+        Rows in a year; 400 and more mean hourly rows. By default `calc_avg_points_per_year`, which later rows move.
 
     Returns
     -------
     xr.DataArray
         Dims ``(time,)`` or ``(time, asset)``, days; NaN until something was closed.
+
+    Raises
+    ------
+    DataError, WeightsError
+        Weights without time or rows, or with an infinite one, or an argument out of range.
     """
-    book = finite(with_time(portfolio_history)).fillna(0.0)
-    points = calc_avg_points_per_year(book) if points_per_year is None else points_per_year
+    book = algebra.finite(with_time(portfolio_history)).fillna(0.0)
+    points = points_in_year(points_per_year, book)
     size, least = window(len(book), max_periods, min_periods)
     mean = holding_times(np.ascontiguousarray(book.values, dtype=np.float64), size, least, per_asset)
     return series(
