@@ -14,10 +14,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from lower layers; inside a package the same holds in the order listed.
 LAYERS = [
     ["errors", "_lazy", "_jit", "progress"],
-    ["cube", "contests"],
+    ["cube", "contests", "extras"],
     ["weights", "schedule", "files", "generators", "ta"],
-    ["stats", "exposure", "neutralization", "exits", "nn", "strategy", "data"],
-    ["filter", "output", "engine", "state", "graph"],
+    ["stats", "exposure", "neutralization", "exits", "nn", "strategy", "data", "significance", "garch"],
+    ["filter", "output", "engine", "state", "graph", "metrics", "ledger", "baselines"],
     ["multipass"],
     ["backtester", "runner"],
     ["report", "forward_looking", "optimizer"],
