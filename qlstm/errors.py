@@ -7,6 +7,7 @@ QlstmError                     everything below; the command line prints it on o
 ├── ContestError               an unknown contest, or rules that contradict each other
 ├── OutputError                a result that cannot be written where it was asked for
 └── StateError                 a saved state, or the store that keeps it
+    ├── StateChangedError      code, libraries, contest or data have changed since, and that was to be refused
     ├── StateCorruptError      the file is damaged: truncated, altered, not what its checksum says
     ├── StateForeignError      the file holds objects that reading would have to trust
     └── StateTooNewError       the file was written by a later schema
@@ -19,6 +20,7 @@ __all__ = [
     "DataError",
     "OutputError",
     "QlstmError",
+    "StateChangedError",
     "StateCorruptError",
     "StateError",
     "StateForeignError",
@@ -55,6 +57,10 @@ class OutputError(QlstmError):
 
 class StateError(QlstmError):
     """A saved state that cannot be used, or a store that cannot be read or written."""
+
+
+class StateChangedError(StateError):
+    """Code, libraries, contest or data have changed since the state was saved, and the caller asked to be strict."""
 
 
 class StateCorruptError(StateError):

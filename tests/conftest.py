@@ -1,11 +1,17 @@
 """Fixtures that all tests share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The command line keeps trained models in the user's cache: not those of tests.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="qlstm-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 ROOT = Path(__file__).resolve().parents[1]
 
 

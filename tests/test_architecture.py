@@ -13,16 +13,20 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from lower layers; inside a package the same holds in the order listed.
 LAYERS = [
-    ["errors", "_lazy", "_jit", "progress"],
-    ["cube", "contests", "extras"],
-    ["weights", "schedule", "files", "generators", "ta"],
-    ["stats", "exposure", "neutralization", "exits", "nn", "strategy", "data", "significance", "garch"],
-    ["filter", "output", "engine", "state", "graph", "metrics", "ledger", "baselines"],
+    ["errors", "_lazy", "_jit", "progress", "ahead"],
+    ["cube", "contests", "constants", "extras", "gaps"],
+    ["weights", "schedule", "files", "generators", "ta", "handover", "imprint", "parallel", "forecast", "asof"],
+    ["stats", "exposure", "neutralization", "exits", "nn", "strategy", "data", "significance", "garch", "scaling"],
+    ["filter", "output", "engine", "state", "graph", "metrics", "ledger", "baselines", "fingerprint"],
+    ["labels", "portfolio", "risk", "universe", "analysis"],
+    ["decision", "checkpoint", "modelstore"],
+    ["precautions", "training", "submission"],
     ["multipass"],
     ["backtester", "runner"],
-    ["report", "forward_looking", "optimizer"],
+    ["report", "forward_looking", "optimizer", "audit", "export"],
     ["results"],
-    ["cli_state"],
+    ["cli_common"],
+    ["cli_backtest", "cli_check", "cli_export", "cli_models", "cli_optimize", "cli_run", "cli_state"],
     ["cli"],
     ["__main__"],
 ]
