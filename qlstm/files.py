@@ -19,6 +19,9 @@ puts the names in order again after a crash.
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
+import logging
 import os
 import secrets
 import tempfile
@@ -28,6 +31,7 @@ from pathlib import Path
 from .errors import OutputError
 
 __all__ = [
+    "UNFLUSHED",
     "ensure_folder",
     "find_folder",
     "fsync_folder",
@@ -40,7 +44,13 @@ __all__ = [
     "write_files",
 ]
 
+_log = logging.getLogger("qlstm.files")
+
+UNFLUSHED = "this file system cannot flush folders; after a power cut the day before may be found, never half a day"
+"""What is said of a file system on which `fsync_folder` returns False."""
 _NEW, _OLD, _GONE = ".new-", ".old-", ".gone-"
+# What a file system answers that cannot flush a folder. Anything else (EIO, ENOSPC, EROFS) is a failure, and an error.
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def ensure_folder(folder: str | Path) -> Path:
@@ -77,13 +87,36 @@ def make_folder(folder: Path) -> None:
     fsync_folder(folder.parent)
 
 
-def fsync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, so that a rename inside it survives a power cut."""
+def fsync_folder(folder: Path) -> bool:
+    """Flush a folder's entries to the disk, so that a rename inside it survives a power cut.
+
+    Returns
+    -------
+    bool
+        False where the file system has no such thing, which is logged once; the rename is then as safe as it makes it.
+
+    Raises
+    ------
+    OSError
+        When the disk fails.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        _warn_unflushed(os.fstat(handle).st_dev)
+        return False
     finally:
         os.close(handle)
+    return True
+
+
+@functools.cache
+def _warn_unflushed(device: int) -> None:
+    """Say so, once for each file system."""
+    _log.warning("device %d:%d: %s", os.major(device), os.minor(device), UNFLUSHED)
 
 
 def _create(path: Path, content: bytes) -> None:
@@ -93,7 +126,10 @@ def _create(path: Path, content: bytes) -> None:
     try:
         rest = memoryview(content)
         while rest:  # a signal or a full disk may end a write early
-            rest = rest[os.write(handle, rest) :]
+            written = os.write(handle, rest)
+            if not written:
+                raise OSError(errno.EIO, "the disk takes nothing more")
+            rest = rest[written:]
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,58 @@ def test_a_folder_that_cannot_be_made_names_itself(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write into folder .*file/sub: Not a directory"):
         files.ensure_folder(tmp_path / "file" / "sub")
     assert files.list_folders(tmp_path / "absent") == []
+
+
+def flushing_fails_with(number: int, real: Callable[[int], None]) -> Callable[[int], None]:
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(handle)
+
+    return fsync
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP], ids=errno.errorcode.get)
+def test_where_folders_cannot_be_flushed_files_are_and_that_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    files._warn_unflushed.cache_clear()
+    monkeypatch.setattr(os, "fsync", flushing_fails_with(number, os.fsync))
+    files.publish_folder(tmp_path / "day", OLD)
+    files.publish_folder(tmp_path / "day", NEW)
+    files.write_bytes(tmp_path / "x", b"1")
+    assert content(tmp_path / "day") == NEW
+    assert sorted(os.listdir(tmp_path)) == ["day", "x"]
+    (record,) = caplog.records
+    assert record.getMessage().endswith(files.UNFLUSHED)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EINTR], ids=errno.errorcode.get)
+def test_a_disk_that_fails_to_flush_a_folder_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    files.publish_folder(tmp_path / "day", OLD)
+    monkeypatch.setattr(os, "fsync", flushing_fails_with(number, os.fsync))
+    with pytest.raises(OutputError, match=os.strerror(number)):
+        files.publish_folder(tmp_path / "day", NEW)
+    with pytest.raises(OutputError, match=os.strerror(number)):
+        files.withdraw_folder(tmp_path / "day")
+
+
+def test_a_file_that_cannot_be_flushed_is_an_error_whatever_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(handle: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match="x: Invalid argument"):
+        files.write_bytes(tmp_path / "x", b"1")
+
+
+def test_a_disk_that_takes_nothing_more_and_says_nothing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "write", lambda handle, data: 0)
+    with pytest.raises(OutputError, match="x: the disk takes nothing more"):
+        files.write_bytes(tmp_path / "x", b"1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_show_prints_dates_lineage_weights_with_bars_models_and_the_state(
     (model,) = [line for line in lines if line.startswith("  SIM:A  qlstm.nn.LSTM")]
     norm = float(torch.cat([p.detach().ravel() for p in memory(2).models["SIM:A"].parameters()]).double().norm())
     assert f"norm {norm:.4g}" in model
-    assert any(line.startswith("  shapes: ") and "output.weight 1×2" in line for line in lines)
+    assert "output.weight 1×2" in out.split("  shapes: ")[1]
 
 
 def test_show_as_json_holds_the_same(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,10 +115,10 @@ def test_diff_tells_what_changed_between_two_days(work: Path, capsys: pytest.Cap
     status, out, _ = call(capsys, "diff", "state/idea/2020-01-02", "state/idea/2020-01-03")
     assert status == 0
     lines = out.splitlines()
-    assert lines[0].endswith("(its child)")
+    assert lines[1].endswith("state/idea/2020-01-03/state.pickle.gz, its child")
     for line in (
         "as of     2020-01-02 -> 2020-01-03",
-        "weights   1 positions changed",
+        "weights   1 position changed",
         f"  SIM:C       +0.000000 -> +0.050000  {'█' * 24}",
         "models    2 changes",
         "  SIM:B: absent -> a network",
@@ -132,6 +133,45 @@ def test_diff_tells_what_changed_between_two_days(work: Path, capsys: pytest.Cap
     assert moved.endswith(f", {away:.4g} away")
     same = json.loads(call(capsys, "diff", "state", "state", "--json")[1])
     assert [same[key] for key in ("facts", "weights", "models", "state", "follows")] == [[], [], [], [], False]
+
+
+def test_days_are_meant_by_their_dates_and_the_newest_by_nothing(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_path = call(capsys, "diff", "state/idea/2020-01-02", "state/idea/2020-01-03")
+    assert call(capsys, "diff", "2020-01-02", "2020-01-03") == by_path
+    assert call(capsys, "diff", "2020-01-02", "2020-01-03T00:00", "--state-dir", "state/idea") == by_path
+    assert call(capsys, "show", "2020-01-03") == call(capsys, "show", "state/idea/2020-01-03")
+    assert call(capsys, "show") == call(capsys, "show", "state/idea/2020-01-06")
+    assert call(capsys, "list") == call(capsys, "list", "state")
+    assert call(capsys, "verify")[1] == "state/idea: 3 checked, no problems\n"
+
+
+def test_what_is_printed_fits_eighty_columns(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (("show",), ("list",), ("diff", "2020-01-02", "2020-01-03"), ("verify",), ("--help",)):
+        out = call(capsys, *arguments)[1]
+        assert max(map(len, out.splitlines())) <= 80
+    shapes = call(capsys, "show")[1].split("shapes: ")[1].split("state     dict")[0]
+    assert [line.rstrip(",").split(", ")[-1].count(" ") for line in shapes.split("\n          ")] == [1] * 3
+
+
+def test_small_changes_of_a_number_are_told_apart(work: Path) -> None:
+    days = [Path(f"{n}.gz") for n in range(3)]
+    for path, value in zip(days, (1 / 3, 1 / 3 + 1e-12, 1 / 7), strict=True):
+        state.write(Memory(state={"x": xr.DataArray([value], {"asset": ["A"]}, ("asset",))}), path)
+    said = [list(state.compare(*pair).lines())[-1] for pair in pairwise(days)]
+    assert said == [
+        "  state['x']['A']: 0.3333333333333333 -> 0.3333333333343333",
+        "  state['x']['A']: 0.333333 -> 0.142857",
+    ]
+
+
+def test_verify_notes_what_the_file_system_lacks(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("state/idea/.lock").write_text("no flock: Function not implemented\n")
+    status, out, _ = call(capsys, "verify", "state")
+    assert status == 0
+    assert out.startswith("note: this file system has no flock (Function not implemented); .lock.held keeps")
+    assert json.loads(call(capsys, "verify", "--json")[1])["notes"] == [out.splitlines()[0].removeprefix("note: ")]
 
 
 def test_verify_is_status_1_and_one_line_for_each_problem(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,8 +199,8 @@ def test_rollback_and_prune_say_what_is_gone(work: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("show", "nowhere"), "there is no nowhere"),
-        (("verify", "nowhere"), "there is no nowhere"),
+        (("show", "nowhere"), "there is no file or folder nowhere"),
+        (("verify", "nowhere"), "there is no file or folder nowhere"),
         (("list", "damaged.gz"), "damaged.gz is a file; give a strategy's folder"),
         (("show", "damaged.gz"), "damaged.gz is damaged: it is no gzip file"),
         (("diff", "state", "damaged.gz"), "damaged.gz is damaged: it is no gzip file"),
@@ -171,6 +211,11 @@ def test_rollback_and_prune_say_what_is_gone(work: Path, capsys: pytest.CaptureF
         (("prune", "state", "--keep", "0"), "keep at least 1"),
         (("prune", "state"), "Missing option '--keep'"),
         (("diff", "state"), "Missing argument 'AFTER'"),
+        (("diff", "2020-01-02", "2020-01-05"), "has no generation 2020-01-05; the newest are: 2020-01-02, 2020-01-03"),
+        (("diff", "2020-01-02", "2020-01-5"), "there is no file or folder 2020-01-5"),
+        (("show", "2020-01-02", "--state-dir", "nowhere"), "there is no file or folder nowhere"),
+        (("show", "state/idea/2020-01-02/fractions.nc.gz"), "holds weights; the state is state/idea/2020-01-02/state"),
+        (("verify", "state/idea/2020-01-02/fractions.nc.gz"), "holds weights; the state is"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_status_2(

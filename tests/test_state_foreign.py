@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from test_state import DAY, DAYS, equal, weights
+from stored import DAY, DAYS, equal, weights
 
 from qlstm import nn as qnn
 from qlstm import state
@@ -482,7 +482,7 @@ def test_convert_without_plain_makes_a_foreign_file_one_of_ours(
     with pytest.raises(SystemExit) as stopped:
         cli.main(["state", "convert", str(tmp_path / "theirs.gz"), str(tmp_path / "ours.gz")])
     assert (stopped.value.code or 0) == 0
-    assert "ours.gz: state file of" in capsys.readouterr().out
+    assert " as a state file\n" in capsys.readouterr().out
     assert state.inspect(tmp_path / "ours.gz").schema == 1
 
 

@@ -5,10 +5,13 @@ A golden file is never made anew. When a schema changes, its first files are add
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gzip
 import hashlib
 import json
+import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from test_state import equal
+from stored import equal
 
 from qlstm import nn as qnn
 from qlstm import state
@@ -150,6 +153,23 @@ def test_a_golden_file_with_any_byte_flipped_is_equal_or_a_named_error(file: str
     assert equals < 60
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_damage_to_a_golden_file_is_found_in_bounded_time_and_memory(file: str) -> None:
+    data = (FOLDER / file).read_bytes()
+    longest, most = 0.0, 0
+    for place in range(0, len(data), 5):
+        for bad in (data[:place], data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]):
+            tracemalloc.start()
+            started = time.perf_counter()
+            with contextlib.suppress(StateError):
+                codec.decode(bad, STRATEGY, "f.gz")
+            longest = max(longest, time.perf_counter() - started)
+            most = max(most, tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert longest < 2  # it takes some milliseconds; the rest is for a busy machine
+    assert most < 3 << 20
+
+
 def large() -> bytes:
     return codec.encode(Memory(DAY, None, np.random.default_rng(1).normal(size=200_000)), as_of=DAY)
 
@@ -189,8 +209,7 @@ def test_every_proof_that_the_document_names_is_a_test() -> None:
     tests = Path(__file__).parent
     named = set(re.findall(r"`(test_\w+)`", (tests.parent / "docs" / "state.md").read_text()))
     defined = {
-        name for file in tests.glob("test_st*.py") for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+        name for file in tests.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
     }
-    defined |= set(re.findall(r"^def (test_\w+)", (tests / "test_files.py").read_text(), re.M))
-    assert len(named) > 25
+    assert len(named) > 40
     assert named <= defined

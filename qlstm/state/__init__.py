@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .codec import read, write
     from .comparison import Comparison, compare
     from .conversion import to_plain
-    from .inspection import Inspection, find_store, inspect, newest_file
+    from .inspection import Inspection, find_file, find_store, inspect, newest_file
     from .lineage import Generation, Verification, generations, verify
     from .names import as_of
     from .rendering import render
@@ -28,6 +28,7 @@ __all__ = [
     "Verification",
     "as_of",
     "compare",
+    "find_file",
     "find_store",
     "generations",
     "inspect",
@@ -47,6 +48,7 @@ _HOMES = {
     "Verification": "lineage",
     "as_of": "names",
     "compare": "comparison",
+    "find_file": "inspection",
     "find_store": "inspection",
     "generations": "lineage",
     "inspect": "inspection",

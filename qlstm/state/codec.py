@@ -7,6 +7,7 @@ three outcomes: the memory, None where there is no file, or an error that names 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import platform
 from collections.abc import Mapping
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 
     from ..strategy import Strategy
 
-__all__ = ["decode", "encode", "header", "read", "write"]
+__all__ = ["decode", "describe_models", "encode", "header", "read", "rebuild_models", "versions", "write"]
 
 _LIBRARIES = ("qlstm", "numpy", "pandas", "torch", "xarray")
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that memories come from, without importing them."""
     from importlib import metadata  # deferred: only writing needs it
 
@@ -51,6 +52,7 @@ def encode(
     as_of: np.datetime64 | None = None,
     parent: str | None = None,
     weights: str | None = None,
+    imprint: list[dict[str, Any]] | None = None,
 ) -> bytes:
     """Return the state file of `memory`; equal arguments give equal bytes.
 
@@ -68,6 +70,8 @@ def encode(
         SHA-256 of the file of the generation before, in hexadecimal.
     weights : str, optional
         SHA-256 of the file of weights that belongs to it.
+    imprint : list of dict, optional
+        What the strategy saw that day: `qlstm.imprint.take`.
 
     Raises
     ------
@@ -76,19 +80,17 @@ def encode(
     """
     namespace = None if strategy is None else strategy.namespace
     created = None if memory.trained_at is None else memory.trained_at.astype("datetime64[ns]")
-    models = memory.models
-    if strategy is not None and strategy.dump is not None and models is not None:
-        models = {KIND: DUMPED, "value": describe(_of_the_users(strategy, "dump", models), "models", namespace)}
-    else:
-        models = describe(models, "models", namespace)
+    models = describe_models(memory.models, strategy)
     content = payload.dumps((created, models, describe(memory.state, "state", namespace)))
     known = {
         "strategy": None if strategy is None else strategy.name,
         "code_sha256": None if strategy is None else strategy.code_hash,
         "as_of": None if as_of is None else str(as_of.astype("datetime64[ns]")),
         "parent_sha256": parent,
-        "versions": _versions(),
+        "versions": versions(),
+        **({} if strategy is None else {"contest": dataclasses.asdict(strategy.rules)}),
         **({} if weights is None else {"weights_sha256": weights}),
+        **({} if imprint is None else {"imprint": imprint}),
     }
     _check_way_back(content, namespace)
     return envelope.wrap(content, known)
@@ -124,9 +126,39 @@ def decode(data: bytes, strategy: Strategy | None = None, what: str = "the state
     memory = _memory(parts, namespace, what)
     if not is_dumped(parts[1]) or strategy is None:
         return memory
+    return Memory(memory.trained_at, _loaded(memory.models, strategy, what), memory.state)
+
+
+def describe_models(models: Any, strategy: Strategy | None) -> Any:
+    """Return what train returned in plain terms, by way of the strategy's `dump` where there is one.
+
+    Raises
+    ------
+    StateError
+        When something in it cannot be saved.
+    """
+    namespace = None if strategy is None else strategy.namespace
+    if strategy is None or strategy.dump is None or models is None:
+        return describe(models, "models", namespace)
+    return {KIND: DUMPED, "value": describe(_of_the_users(strategy, "dump", models), "models", namespace)}
+
+
+def rebuild_models(plain: Any, strategy: Strategy, what: str) -> Any:
+    """Return what `describe_models` was given, by way of the strategy's `load` where `dump` was.
+
+    Raises
+    ------
+    StateError
+        When it needs what the strategy does not give, or is no such description.
+    """
+    models = rebuild(plain["value"] if is_dumped(plain) else plain, strategy.namespace, "models")
+    return _loaded(models, strategy, what) if is_dumped(plain) else models
+
+
+def _loaded(dumped: Any, strategy: Strategy, what: str) -> Any:
     if strategy.load is None:
         raise StateError(f"{what}: its models were saved by a dump function; give {strategy.where} the load for it")
-    return Memory(memory.trained_at, _of_the_users(strategy, "load", memory.models), memory.state)
+    return _of_the_users(strategy, "load", dumped)
 
 
 def _memory(parts: tuple[Any, Any, Any], namespace: Mapping[str, Any] | None, what: str) -> Memory:
@@ -163,8 +195,9 @@ def header(data: bytes, what: str = "the state") -> dict[str, Any]:
     -------
     dict
         ``schema`` (int), ``strategy``, ``code_sha256``, ``as_of`` (ISO 8601), ``parent_sha256`` (str or None each),
-        ``versions`` (library -> version), ``payload_bytes`` and ``payload_sha256``; of a generation of a store also
-        ``weights_sha256``; empty when another program wrote the file.
+        ``versions`` (library -> version), ``payload_bytes`` and ``payload_sha256``; where a strategy wrote it also
+        ``contest`` (its rules); of a generation of a store also ``weights_sha256`` and ``imprint``; empty when another
+        program wrote the file.
 
     Raises
     ------

@@ -79,21 +79,33 @@ class Comparison:
 
     def lines(self) -> Iterator[str]:
         """Yield it as lines of plain text."""
-        yield f"{self.before} -> {self.after}{' (its child)' if self.follows else ''}"
+        yield f"before    {self.before}"
+        yield f"after     {self.after}{', its child' if self.follows else ''}"
         yield from (f"{change.place:<10}{_said(change.before)} -> {_said(change.after)}" for change in self.facts)
-        yield f"{'weights':<10}{len(self.weights) or 'no'} positions changed"
+        yield f"{'weights':<10}{_count(self.weights, 'position')} changed"
         yield from _weight_lines(self.weights[:_MOST])
         for title, changes in (("models", self.models), ("state", self.state)):
-            yield f"{title:<10}{len(changes) or 'no'} changes"
-            yield from (
-                f"  {change.place}: {_said(change.before)} -> {_said(change.after)}" for change in changes[:_MOST]
-            )
+            yield f"{title:<10}{_count(changes, 'change')}"
+            yield from (f"  {change.place}: {_pair(change.before, change.after)}" for change in changes[:_MOST])
             if len(changes) > _MOST:
                 yield f"  and {len(changes) - _MOST} more"
 
 
 def _said(value: str | float | None) -> str:
     return "absent" if value is None else str(value)
+
+
+def _count(changes: tuple[Change, ...], what: str) -> str:
+    return f"{len(changes) or 'no'} {what}{'' if len(changes) == 1 else 's'}"
+
+
+def _pair(before: str | float | None, after: str | float | None) -> str:
+    """Return both on one line; numbers with six digits, unless they are the same in those."""
+    if isinstance(before, float) and isinstance(after, float):
+        short = [repr(float(f"{value:.6g}")) for value in (before, after)]
+        if short[0] != short[1]:
+            return " -> ".join(short)
+    return f"{_said(before)} -> {_said(after)}"
 
 
 def _weight_lines(changes: tuple[Change, ...]) -> Iterator[str]:
@@ -170,7 +182,9 @@ def _networks(first: Inspection, second: Inspection, models: Any, new_models: An
         if key not in old or key not in new:
             yield Change(key or "network", *("a network" if key in one else None for one in (old, new)))
         elif any(True for _ in _changes(old[key], new[key], "")):
-            yield Change(key or "network", _norm(old[key]), f"{_norm(new[key])}{_distance(old[key], new[key])}")
+            before, after = _norm(old[key]), _norm(new[key])
+            after = after.removeprefix(f"{before.partition(', ')[0]}, ")  # the class is said once where it is the same
+            yield Change(key or "network", before, f"{after}{_distance(old[key], new[key])}")
 
 
 def _described(models: Any) -> list[Any]:
@@ -185,7 +199,7 @@ def _described(models: Any) -> list[Any]:
 
 def _norm(described: dict[str, Any]) -> str:
     (model,) = networks_in(described)
-    return f"{model.kind}" if model.norm is None else f"{model.kind} of norm {model.norm:.4g}"
+    return model.kind if model.norm is None else f"{model.kind}, norm {model.norm:.4g}"
 
 
 def _distance(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -14,13 +14,13 @@ from ..errors import StateError
 from . import envelope, payload
 from .entries import Entry, Model, entry_of, networks_in, short_date
 from .foreign import loads_foreign
-from .names import STATE_FILE, WEIGHTS_FILE, date_of, name_of
+from .names import STATE_FILE, WEIGHTS_FILE, as_of, date_of, name_of
 from .plain import split_memory
 from .positions import positions_in
 from .rendering import render_html
 from .store import Store
 
-__all__ = ["Inspection", "examine", "find_store", "inspect", "newest_file", "read_bytes", "unpack"]
+__all__ = ["Inspection", "examine", "find_file", "find_store", "inspect", "newest_file", "read_bytes", "unpack"]
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,44 @@ def newest_file(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
-        return path
+        return _state_file(path)
     if (path / STATE_FILE).exists():
         return path / STATE_FILE
     store = find_store(path)
     return store.path(store.dates()[-1]) / STATE_FILE
+
+
+def _state_file(path: Path) -> Path:
+    """Return a file, after a look at its name."""
+    if path.name == WEIGHTS_FILE and (path.parent / STATE_FILE).exists():
+        raise StateError(f"{path} holds weights; the state is {path.parent / STATE_FILE}")
+    return path
+
+
+def find_file(what: str, within: str | Path = "state") -> Path:
+    """Return the state file that a user means.
+
+    Parameters
+    ----------
+    what : str
+        A path as for `newest_file`, or the as-of date of a generation.
+    within : str or Path
+        Where generations of a date are looked for: a strategy's folder, or a state folder that holds one strategy.
+
+    Raises
+    ------
+    StateError
+        When there is no such file, or no generation of that date.
+    """
+    try:
+        date = None if Path(what).exists() else as_of(what)
+    except StateError:  # no date, so a path
+        date = None
+    if date is None:
+        return newest_file(what)
+    store = find_store(within)
+    store.contents(date)  # says which there are
+    return store.path(date) / STATE_FILE
 
 
 def find_store(path: str | Path) -> Store:
@@ -202,7 +235,7 @@ def find_store(path: str | Path) -> Store:
     """
     path = Path(path)
     if not path.exists():
-        raise StateError(f"there is no {path}")
+        raise StateError(f"there is no file or folder {path}")
     if not path.is_dir():
         raise StateError(f"{path} is a file; give a strategy's folder")
     stores = [store for store in (Store(path), *map(Store, sorted(path.iterdir()))) if store.dates()]

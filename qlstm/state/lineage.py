@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import StateError
 from . import codec, envelope
-from .inspection import examine, find_store, read_bytes
+from .inspection import examine, find_store, newest_file, read_bytes
+from .locking import shortfalls
 from .names import STATE_FILE, WEIGHTS_FILE, date_of, name_of
 from .store import Store
 
@@ -71,11 +72,14 @@ class Verification:
         How many state files were looked at.
     problems : tuple of str
         One sentence each, oldest first; empty when all is well.
+    notes : tuple of str
+        What the store's file system lacks, a sentence each; mostly empty.
     """
 
     path: str
     checked: int
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in terms of JSON."""
@@ -137,11 +141,21 @@ def verify(path: str | Path) -> Verification:
     if date is not None and (path / STATE_FILE).exists():
         return Verification(str(path), 1, _problems(partial(_check, Store(path.parent), date)))
     if path.exists() and not path.is_dir():
-        return Verification(str(path), 1, _problems(lambda: examine(read_bytes(path), path)))
+        file = newest_file(path)
+        return Verification(str(path), 1, _problems(lambda: examine(read_bytes(file), file)))
     store = find_store(path)
     dates = store.dates()
     damaged = [problem for date in dates for problem in _problems(partial(_check, store, date))]
-    return Verification(str(store.folder), len(dates), (*damaged, *_broken_links(generations(store))))
+    return Verification(
+        str(store.folder), len(dates), (*damaged, *_broken_links(generations(store))), _shortfalls(store.folder)
+    )
+
+
+def _shortfalls(folder: Path) -> tuple[str, ...]:
+    try:
+        return shortfalls(folder)
+    except OSError as error:
+        raise StateError(f"cannot read {folder}: {error.strerror or error}") from error
 
 
 def _problems(look: Callable[[], object]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import datetime
 import io
 import pickle
 import struct
+import warnings
 from typing import Any
 
 import numpy as np
@@ -191,9 +192,11 @@ def loads(payload: bytes, what: str, names: Names = PLAIN) -> Any:
     StateCorruptError
         When it is no pickle.
     """
-    steps = scan(payload, names, what)
     try:
-        value = _Unpickler(io.BytesIO(payload), names).load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of a backslash in a name, and a warning may be an error
+            steps = scan(payload, names, what)
+            value = _Unpickler(io.BytesIO(payload), names).load()
         return Finisher(what, steps).finish(value)
     except RefusedError as error:
         raise StateForeignError(f"{what} holds objects that reading it would have to trust: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["bar", "render", "render_html"]
 
 _WIDTH = 24
+_LINE = 80
+_LEFT, _RIGHT = (f"style='text-align:{side};padding-right:1em'" for side in ("left", "right"))
 _MOST_POSITIONS = 30
 _MOST_SHAPES = 12
 
@@ -27,7 +30,9 @@ def _facts(seen: Inspection) -> Iterator[tuple[str, str]]:
     """Yield what is known about a file, as pairs of words."""
     code = f" (code {seen.code_sha256[:12]})" if seen.code_sha256 else ""
     since = f"{seen.parent} " if seen.parent else ""
+    by = f"schema {seen.schema}, checksums good" if seen.schema is not None else "written by another program"
     facts = {
+        "file": f"{seen.size:,} bytes, {by}",
         "as of": seen.as_of,
         "strategy": seen.strategy and seen.strategy + code,
         "trained": seen.created,
@@ -37,15 +42,20 @@ def _facts(seen: Inspection) -> Iterator[tuple[str, str]]:
     yield from ((name, fact) for name, fact in facts.items() if fact)
 
 
-def _title(seen: Inspection) -> str:
-    by = f"schema {seen.schema}, checksums good" if seen.schema is not None else "written by another program"
-    return f"{seen.path} ({seen.size:,} bytes, {by})"
+def _wrapped(first: str, text: str) -> Iterator[str]:
+    """Yield a text on lines of at most 80 characters, aligned after `first`, broken only after commas."""
+    kept = first.replace(" ", "\0") + text.replace(" ", "\0").replace(",\0", ", ")
+    lines = textwrap.wrap(
+        kept, _LINE, subsequent_indent=" " * len(first), break_long_words=False, break_on_hyphens=False
+    )
+    yield from (line.replace("\0", " ") for line in lines)
 
 
 def render(seen: Inspection) -> Iterator[str]:
     """Yield an inspection as lines of plain text."""
-    yield _title(seen)
-    yield from (f"{name:<10}{fact}" for name, fact in _facts(seen))
+    yield seen.path
+    for name, fact in _facts(seen):
+        yield from _wrapped(f"{name:<10}", fact)
     if seen.weights is not None:
         yield f"{'weights':<10}{_held(seen.weights)}"
         yield from _bars(seen.weights[:_MOST_POSITIONS], "  ")
@@ -82,7 +92,7 @@ def _render_models(models: Sequence[Model]) -> Iterator[str]:
         words = [f"{name} {'×'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes[:_MOST_SHAPES]]
         more = [f"and {len(shapes) - _MOST_SHAPES} more"] if len(shapes) > _MOST_SHAPES else []
         whose = "" if len(alike) == 1 else f" of {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}"
-        yield f"  shapes{whose}: {', '.join(words + more)}"
+        yield from _wrapped(f"  shapes{whose}: ", ", ".join(words + more))
 
 
 def _render(entry: Entry, parent: str, indent: str) -> Iterator[str]:
@@ -113,8 +123,10 @@ def _words(entry: Entry) -> str:
 
 def render_html(seen: Inspection) -> str:
     """Return an inspection as HTML; whatever comes from the file is escaped."""
-    facts = "".join(f"<tr><th>{name}</th><td>{html.escape(fact)}</td></tr>" for name, fact in _facts(seen))
-    parts = [f"<p><code>{html.escape(_title(seen))}</code></p><table>{facts}</table>"]
+    facts = "".join(
+        f"<tr><th {_LEFT}>{name}</th><td {_LEFT}>{html.escape(fact)}</td></tr>" for name, fact in _facts(seen)
+    )
+    parts = [f"<p><code>{html.escape(seen.path)}</code></p><table>{facts}</table>"]
     if seen.weights is not None:
         parts.append(_section(f"weights: {_held(seen.weights)}", _bars_html(seen.weights[:_MOST_POSITIONS])))
     models = list(_render_models(seen.models))
@@ -126,7 +138,7 @@ def render_html(seen: Inspection) -> str:
 
 
 def _section(title: str, content: str) -> str:
-    return f"<details open><summary>{html.escape(title)}</summary>{content}</details>"
+    return f"<details open><summary><b>{html.escape(title)}</b></summary>{content}</details>"
 
 
 def _lines(lines: Sequence[str]) -> str:
@@ -136,7 +148,7 @@ def _lines(lines: Sequence[str]) -> str:
 def _bars_html(positions: Sequence[tuple[str, float]]) -> str:
     largest = max((abs(value) for _, value in positions), default=0.0)
     rows = (
-        f"<tr><td>{html.escape(label)}</td><td>{value:+.6f}</td><td><div style='height:0.8em;"
+        f"<tr><td {_LEFT}>{html.escape(label)}</td><td {_RIGHT}>{value:+.6f}</td><td {_LEFT}><div style='height:0.8em;"
         f"width:{160 * abs(value) / largest:.0f}px;background:{'#4a7' if value > 0 else '#c65'}'></div></td></tr>"
         for label, value in positions
     )

@@ -3,7 +3,7 @@
 ::
 
     state/lstm_state/
-        .lock                   held by the one process that writes; holds its pid
+        .lock                   held by the one process that writes; names it while it does
         2024-03-14/
             state.pickle.gz     the memory after that day
             fractions.nc.gz     the weights decided on it, as the contest wants them
@@ -15,27 +15,24 @@ not. What is there but cannot be read is an error that names it, never a first d
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import files
 from ..errors import OutputError, StateCorruptError, StateError
 from . import codec
+from .locking import held
 from .names import STATE_FILE, WEIGHTS_FILE, date_of, name_of
 
 if TYPE_CHECKING:
     from ..strategy import Memory, Strategy
 
 __all__ = ["STATE_FILE", "WEIGHTS_FILE", "Store"]
-
-_LOCK_FILE = ".lock"
 
 
 class Store:
@@ -152,6 +149,7 @@ class Store:
         weights: bytes,
         strategy: Strategy | None = None,
         parent: np.datetime64 | None = None,
+        imprint: list[dict[str, Any]] | None = None,
     ) -> Path:
         """Keep the memory and the weights of one day, both or neither.
 
@@ -169,6 +167,8 @@ class Store:
             As for `qlstm.state.write`.
         parent : np.datetime64, optional
             The generation that the day started from.
+        imprint : list of dict, optional
+            What the strategy saw that day: `qlstm.imprint.take`.
 
         Returns
         -------
@@ -181,25 +181,48 @@ class Store:
             When something in the memory cannot be saved, another process is writing, a later generation exists, or the
             disk refuses. What was there before is untouched then.
         """
-        name = name_of(as_of)
+        contents = self.pack(as_of, memory, weights, strategy, parent, imprint)
+        with self.lock():
+            if self.is_new(as_of, contents):
+                try:
+                    files.publish_folder(self.folder / name_of(as_of), contents)
+                except OutputError as error:
+                    raise StateError(str(error)) from error
+        return self.path(as_of)
+
+    def pack(
+        self,
+        as_of: np.datetime64,
+        memory: Memory,
+        weights: bytes,
+        strategy: Strategy | None = None,
+        parent: np.datetime64 | None = None,
+        imprint: list[dict[str, Any]] | None = None,
+    ) -> dict[str, bytes]:
+        """Return the files that `commit` would write, name -> content; takes and raises what that does."""
+        name_of(as_of)
         hashed = None if parent is None else hashlib.sha256(self._file(parent, STATE_FILE)).hexdigest()
         sealed = hashlib.sha256(weights).hexdigest()
-        state = codec.encode(memory, strategy=strategy, as_of=as_of, parent=hashed, weights=sealed)
-        contents = {STATE_FILE: state, WEIGHTS_FILE: weights}
-        with self.lock():
-            dates = self.dates()
-            if as_of in dates and all(self._file(as_of, file) == content for file, content in contents.items()):
-                return self.path(as_of)
-            if dates and dates[-1] > as_of:
-                raise StateError(
-                    f"{self.folder} has generations up to {name_of(dates[-1])}, which do not follow from this new "
-                    f"{name}; {self._way_back(dates, as_of)}"
-                )
-            try:
-                files.publish_folder(self.folder / name, contents)
-            except OutputError as error:
-                raise StateError(str(error)) from error
-        return self.path(as_of)
+        state = codec.encode(memory, strategy=strategy, as_of=as_of, parent=hashed, weights=sealed, imprint=imprint)
+        return {STATE_FILE: state, WEIGHTS_FILE: weights}
+
+    def is_new(self, as_of: np.datetime64, contents: Mapping[str, bytes]) -> bool:
+        """Return whether a commit of these files would write anything: not where the same bytes are there.
+
+        Raises
+        ------
+        StateError
+            When a later generation exists, which would not follow from it.
+        """
+        dates = self.dates()
+        if as_of in dates and all(self._file(as_of, file) == content for file, content in contents.items()):
+            return False
+        if dates and dates[-1] > as_of:
+            raise StateError(
+                f"{self.folder} has generations up to {name_of(dates[-1])}, which do not follow from this new "
+                f"{name_of(as_of)}; {self._way_back(dates, as_of)}"
+            )
+        return True
 
     def _way_back(self, dates: list[np.datetime64], as_of: np.datetime64) -> str:
         """Return what to do before a day in the past can be committed."""
@@ -255,8 +278,8 @@ class Store:
     def lock(self) -> Iterator[None]:
         """Keep other writers out; inside, this store's own `commit` and `lock` are free.
 
-        The lock is the kernel's: it ends with the process that holds it, however that ends. What a dead one left half
-        done is cleared up here.
+        The lock ends with the process that holds it, however that ends (see `qlstm.state.locking`). What a dead one
+        left half done is cleared up here.
 
         Raises
         ------
@@ -268,28 +291,18 @@ class Store:
             return
         try:
             files.make_folder(self.folder)
-            handle = os.open(self.folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise StateError(f"cannot write into {self.folder}: {error.strerror or error}") from error
-        try:
-            self._hold(handle)
+        with held(self.folder):
+            self._recover()
             self._locked = True
-            yield
-        finally:
-            self._locked = False
-            os.close(handle)  # which gives the lock back
+            try:
+                yield
+            finally:
+                self._locked = False
 
-    def _hold(self, handle: int) -> None:
+    def _recover(self) -> None:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            raise StateError(f"{self.folder} is being written by process {holder}; wait until it has ended") from None
-        except OSError as error:
-            raise StateError(f"cannot lock {self.folder}: {error.strerror or error}") from error
-        try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             files.recover_folders(self.folder)
         except OSError as error:
             raise StateError(f"cannot write into {self.folder}: {error.strerror or error}") from error
