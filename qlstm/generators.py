@@ -24,7 +24,15 @@ def seed(number: int, t: np.datetime64) -> None:
     random.seed(_last)
     np.random.seed(_last)
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(_last)
+        _seed_torch(sys.modules["torch"], _last)
+
+
+def _seed_torch(torch: Any, number: int) -> None:
+    """Seed torch's generators; without a device for others, the CPU's alone, which is all of them."""
+    if torch.version.cuda is None and torch.version.hip is None and not torch.backends.mps.is_built():
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
 
 
 @contextmanager

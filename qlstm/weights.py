@@ -18,6 +18,7 @@ from .errors import QlstmError, WeightsError
 
 __all__ = [
     "Rows",
+    "blend",
     "calc_exposure",
     "check_dims",
     "check_labels",
@@ -137,6 +138,48 @@ def calc_exposure(weights: Any) -> xr.DataArray:
     book = abs(check_dims(weights))
     total = book.sum("asset")
     return book / total.where(total > _NO_POSITION, 1.0)
+
+
+def blend(new: xr.DataArray, previous: xr.DataArray | None, data: xr.DataArray, share: float = 0.5) -> xr.DataArray:
+    """Return weights of one day averaged with earlier ones, by label, which lowers the turnover.
+
+    Parameters
+    ----------
+    new : xr.DataArray
+        Dims ``(asset,)``. An asset it lacks has 0.
+    previous : xr.DataArray or None
+        Dims ``(asset,)``. Where it has nothing, or 0, the new weight stands as it is. None on the first day.
+    data : xr.DataArray
+        What the strategy sees today: assets that it lacks are left out.
+    share : float
+        Of the new weight in the average.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims ``(asset,)``: the assets of `new`, then those that only `previous` holds.
+
+    Raises
+    ------
+    WeightsError
+        Wrong type or dims, or a label that occurs twice.
+    """
+    if previous is None:
+        return new
+    labels, earlier = new.get_index("asset"), previous.get_index("asset")
+    if labels.equals(earlier):
+        return new.copy(deep=False, data=_averaged(new.values, previous.values, share))
+    places = check_dims(new).get_index("asset").get_indexer(check_dims(previous).get_index("asset"))
+    only = (places < 0) & (previous.values != 0) & (data.get_index("asset").get_indexer(earlier) >= 0)
+    before = np.zeros(len(labels) + np.count_nonzero(only))
+    before[places[places >= 0]] = previous.values[places >= 0]
+    before[len(labels) :] = previous.values[only]
+    values = _averaged(np.append(new.values, np.zeros(np.count_nonzero(only))), before, share)
+    return xr.DataArray(values, dims="asset", coords={"asset": labels.append(earlier[only])})
+
+
+def _averaged(new: np.ndarray, before: np.ndarray, share: float) -> np.ndarray:
+    return np.where(before == 0, new, share * new + (1 - share) * before)
 
 
 def normalize(weights: xr.DataArray, per_asset: bool = False) -> xr.DataArray:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import config
 
 from .._jit import kernel
 
-__all__ = ["aligned", "vectorised"]
+__all__ = ["aligned", "is_compiled", "vectorised"]
 
 _LINE = 64  # bytes of a cache line, and of the longest vector
 
@@ -23,6 +24,11 @@ def aligned(*shape: int) -> np.ndarray:
     raw = np.empty(4 * math.prod(shape) + _LINE, np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + 4 * math.prod(shape)].view(np.float32).reshape(shape)
+
+
+def is_compiled() -> bool:
+    """Return whether kernels are compiled at all: not with NUMBA_DISABLE_JIT=1, nor on a server without numba."""
+    return not config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 def vectorised(function: Callable[..., Any]) -> Any:
@@ -41,5 +47,6 @@ def vectorised(function: Callable[..., Any]) -> Any:
     numba dispatcher
     """
     dispatcher = kernel(function)
-    dispatcher.targetoptions["fastmath"] = {"contract", "reassoc"}
+    if is_compiled():
+        dispatcher.targetoptions["fastmath"] = {"contract", "reassoc"}
     return dispatcher

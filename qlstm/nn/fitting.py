@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 import xarray as xr
 from torch import nn
 
+from ..ahead import put_off
 from ..errors import StrategyError
-from .descent import Deadline, Outcome, Plan, Validation
-from .fused import fit_fused
-from .loop import fit_loop
+from . import observers
+from .batches import Fit
+from .descent import Deadline, Plan, Validation
 from .losses import Loss
 from .models import Models
-from .networks import is_fusable
 from .optimizers import LBFGS, Optimizer
-from .prototypes import Model, fresh
+from .prototypes import Model
 from .samples import Samples
-from .stacked import fit_stacked, is_stackable
 
-__all__ = ["fit", "one_thread"]
-
-_log = logging.getLogger("qlstm.nn")
+__all__ = ["fit"]
 
 
 def fit(
@@ -91,8 +86,11 @@ def fit(
 
     Notes
     -----
-    A model's numbers do not depend on what else is fitted, in which order, or over how many threads.
+    A model's numbers do not depend on what else is fitted, in which order, or over how many threads. A backtest that
+    trains ahead therefore puts fits without a budget off, and carries out those of many retrain dates in one batch;
+    `Models` says what can be asked of it until then.
     """
+    observers.notify("fit", model=model, X=X, Y=Y, groups=groups)
     if epochs < 1:
         raise StrategyError(f"fit: epochs is {epochs}; give at least 1")
     held_out = Validation(validation) if isinstance(validation, (int, float)) else validation
@@ -101,33 +99,11 @@ def fit(
     )  # fmt: skip
     samples = Samples(X, Y, groups, held_out)
     place = _place(device)
-    with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
-        outcomes = dict(_way(model, samples, plan, mode, place))
-    return _reported(outcomes, samples, plan)
-
-
-def _way(model: Model, samples: Samples, plan: Plan, mode: str, device: torch.device) -> Iterator[tuple[str, Outcome]]:
-    """Start the fits, one way or the other."""
-    if mode == "auto":
-        mode = _fastest(fresh(model, plan.seed), samples, plan, device)
-    if mode == "fused":
-        if device.type != "cpu":
-            raise StrategyError(f"fit: mode 'fused' runs on the CPU, not on {device}; use mode='stacked' there")
-        return fit_fused(model, samples, plan)
-    if mode == "stacked":
-        return fit_stacked(model, samples, plan, device)
-    if mode == "loop":
-        return fit_loop(model, samples, plan, device)
-    raise StrategyError(f"fit: mode is {mode!r}; choose 'auto', 'loop', 'stacked' or 'fused'")
-
-
-def _fastest(network: nn.Module, samples: Samples, plan: Plan, device: torch.device) -> str:
-    """Return the fastest way that the network allows, without looking at how many there are."""
-    if device.type == "cpu" and is_fusable(network):
-        return "fused"
-    # Pooled sequences are rarely of equal lengths, so nothing would stand side by side.
-    pooled = bool(samples.groups)
-    return "stacked" if not pooled and is_stackable(network.to(device), samples.features, plan.loss) else "loop"
+    job = Fit(model, samples, plan, mode, place)
+    # What a budget cuts depends on when it runs, so it runs where it was asked for.
+    if budget_s is not None or not put_off(job):
+        Fit.solve([job])
+    return job.models
 
 
 def _place(device: str) -> torch.device:
@@ -136,27 +112,3 @@ def _place(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise StrategyError("fit: device is 'cuda', but torch finds no such device; use device='auto'")
     return torch.device("cpu" if device == "auto" else device)
-
-
-def _reported(outcomes: Mapping[str, Outcome], samples: Samples, plan: Plan) -> Models:
-    """Return what was fitted; log what was not."""
-    ordered = {name: outcomes[name] for name in samples}
-    failures = {name: outcome.failure for name, outcome in ordered.items() if outcome.network is None}
-    cut = tuple(name for name, outcome in ordered.items() if outcome.cut)
-    for name, failure in failures.items():
-        _log.warning("%s", failure if failure.startswith(name) else f"{name}: {failure}")
-    if cut:
-        _log.warning("the budget of %g s cut the fit of %s short", plan.deadline.budget_s, ", ".join(cut))
-    networks = {name: outcome.network for name, outcome in ordered.items() if outcome.network is not None}
-    return Models(networks, failures, cut, samples.groups)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch at one thread: on networks this small a second one costs several times what it brings."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

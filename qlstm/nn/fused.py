@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
+from torch import nn
 
 from ..errors import QlstmError, StrategyError
 from .compilation import aligned
@@ -18,19 +19,19 @@ from .losses import Slopes, slopes_of
 from .networks import LSTM, is_fusable, pack, unpack
 from .optimizers import LBFGS
 from .prototypes import Model, fresh, trainable, twin
-from .samples import Rows, Sample, Samples
+from .samples import Rows, Sample, Source
 
-__all__ = ["fit_fused"]
+__all__ = ["checked_fusable", "fit_fused"]
 
 
-def fit_fused(model: Model, samples: Samples, plan: Plan) -> Iterator[tuple[str, Outcome]]:
+def fit_fused(model: Model, samples: Source, plan: Plan) -> Iterator[tuple[str, Outcome]]:
     """Fit each model with the kernels, over the threads that numba may use.
 
     Parameters
     ----------
     model : nn.Module or callable
         An `LSTM`, or what builds one.
-    samples : Samples
+    samples : Source
         What the models learn from.
     plan : Plan
         How.
@@ -45,12 +46,7 @@ def fit_fused(model: Model, samples: Samples, plan: Plan) -> Iterator[tuple[str,
     StrategyError
         When the network is not a plain `LSTM`.
     """
-    network = fresh(model, plan.seed)
-    if not is_fusable(network) or not isinstance(network, LSTM):
-        raise StrategyError(
-            f"fit: mode 'fused' is for qlstm.nn.LSTM as it comes, not {type(network).__name__}; use mode='auto'"
-        )
-    fitter = _Fitter(network, plan)
+    fitter = _Fitter(checked_fusable(fresh(model, plan.seed)), plan)
 
     def one(name: str) -> tuple[str, Outcome]:
         if plan.deadline.is_over():
@@ -66,6 +62,15 @@ def fit_fused(model: Model, samples: Samples, plan: Plan) -> Iterator[tuple[str,
         return
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(one, samples)
+
+
+def checked_fusable(network: nn.Module) -> LSTM:
+    """Return a network that the kernels can stand for; raise StrategyError for any other."""
+    if is_fusable(network) and isinstance(network, LSTM):
+        return network
+    raise StrategyError(
+        f"fit: mode 'fused' is for qlstm.nn.LSTM as it comes, not {type(network).__name__}; use mode='auto'"
+    )
 
 
 class _Fitter:

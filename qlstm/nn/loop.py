@@ -14,7 +14,7 @@ from .descent import DIVERGED, Outcome, Plan, Watch
 from .losses import scalar
 from .networks import step_by_step
 from .prototypes import Model, fresh, outputs, trainable
-from .samples import Rows, Sample, Samples
+from .samples import Rows, Sample, Source
 
 __all__ = ["fit_loop"]
 
@@ -23,14 +23,14 @@ class _OutOfTimeError(Exception):
     """Leaves an optimiser's step; the parameters stay where they are."""
 
 
-def fit_loop(model: Model, samples: Samples, plan: Plan, device: torch.device) -> Iterator[tuple[str, Outcome]]:
+def fit_loop(model: Model, samples: Source, plan: Plan, device: torch.device) -> Iterator[tuple[str, Outcome]]:
     """Fit each model with torch's own optimiser, through torch's own operations.
 
     Parameters
     ----------
     model : nn.Module or callable
         What is fitted.
-    samples : Samples
+    samples : Source
         What the models learn from.
     plan : Plan
         How.

@@ -11,11 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from .compilation import aligned
+from .compilation import aligned, is_compiled
 from .kernels import backward, forward, gather
 from .primitives import Primitives
 
 __all__ = ["LSTM", "is_fusable", "pack", "step_by_step", "unpack"]
+
+State = tuple[torch.Tensor, torch.Tensor]
+"""Hidden units and cell contents of a stack of cells, each ``(layers, batch, hidden)``."""
 
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
@@ -63,19 +66,34 @@ class LSTM(nn.Module):
         if _fits(x, self.input_dim) and _is_ordinary() and is_fusable(self):
             return _Sequence.apply(x, self.hidden, *self.parameters())
         with Primitives() if torch._C._are_functorch_transforms_active() else nullcontext():
-            return self._cell_by_cell(x)
+            return self.advance(x)[0]
 
-    def _cell_by_cell(self, x: torch.Tensor) -> torch.Tensor:
-        zeros = x.new_zeros(x.shape[0], self.hidden)
-        states = [(zeros, zeros)] * len(self.cells)
+    def advance(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """Go on from a state: what a strategy carries from day to day in place of the whole past.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            ``(batch, time, feature)``, the rows after those that led to the state.
+        state : tuple of torch.Tensor, optional
+            Hidden units and cell contents, each ``(layers, batch, hidden)``; zeros unless given.
+
+        Returns
+        -------
+        tuple
+            The output ``(batch, time)``, and the state after the last row. Rows one by one give what all at once do,
+            to float32's rounding.
+        """
+        zeros = x.new_zeros(len(self.cells), x.shape[0], self.hidden)
+        h, c = (list(part.unbind()) for part in state or (zeros, zeros))
         outputs = []
         for x_t in x.unbind(1):  # (batch, feature)
             signal = x_t
             for i, cell in enumerate(self.cells):
-                states[i] = cell(signal, states[i])
-                signal = states[i][0]  # (batch, hidden)
+                h[i], c[i] = cell(signal, (h[i], c[i]))
+                signal = h[i]  # (batch, hidden)
             outputs.append(self.output(signal))  # (batch, 1)
-        return torch.cat(outputs, dim=1)
+        return torch.cat(outputs, dim=1), (torch.stack(h), torch.stack(c))
 
 
 class _Sequence(torch.autograd.Function):
@@ -131,8 +149,8 @@ def _is_ordinary() -> bool:
 
 
 def is_fusable(network: nn.Module) -> bool:
-    """Tell whether a network is a plain `LSTM` in float32 on the CPU, as its constructor made it."""
-    if type(network) is not LSTM or not _is_bare(network) or len(network._modules) != 2:
+    """Tell whether a network is a plain `LSTM` in float32 on the CPU, as it was made, and kernels compile."""
+    if not is_compiled() or type(network) is not LSTM or not _is_bare(network) or len(network._modules) != 2:
         return False
     cells, output, width = network.cells, network.output, network.input_dim
     for cell in cells:

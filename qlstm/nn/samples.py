@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,7 @@ import xarray as xr
 from ..errors import DataError
 from .descent import Validation
 
-__all__ = ["Rows", "Sample", "Samples", "in_order"]
+__all__ = ["Joined", "Rows", "Sample", "Samples", "Source", "in_order"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,18 @@ class Sample:
     name: str
     train: Rows
     late: Rows | None
+
+
+class Source(Protocol):
+    """Samples by name, in order; `features` is the number of inputs of a row."""
+
+    features: int
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, name: str) -> Sample: ...
 
 
 def in_order(X: xr.DataArray) -> np.ndarray:
@@ -85,8 +98,9 @@ class Samples:
                 raise DataError(f"X and Y have different {dim} labels; reindex one like the other")
         inputs = in_order(X)
         with np.errstate(over="ignore"):  # what float32 cannot hold is reported as infinite, by asset
-            self._x = np.ascontiguousarray(inputs, dtype=np.float32)  # (asset, time, feature)
-            self._y = np.ascontiguousarray(Y.transpose("asset", "time").values, dtype=np.float32)  # (asset, time)
+            # Copies, since a fit may be put off and the caller may go on with its arrays.
+            self._x = np.array(inputs, dtype=np.float32, order="C")  # (asset, time, feature)
+            self._y = np.array(Y.transpose("asset", "time").values, dtype=np.float32, order="C")  # (asset, time)
         self._times, self._validation = X["time"].values, validation
         self.assets = [str(asset) for asset in X.get_index("asset")]
         self.members = self._grouped(groups)
@@ -102,6 +116,19 @@ class Samples:
             if name is not None:
                 members.setdefault(str(name), []).append(i)
         return members
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the data held."""
+        return self._x.nbytes + self._y.nbytes
+
+    def usable(self) -> list[str]:
+        """Return the names that have a sample: a complete row, and no infinite value."""
+        gaps = np.logical_or.reduce(np.isnan(self._x), axis=2) | np.isnan(self._y)  # (asset, time)
+        complete = ~np.logical_and.reduce(gaps, axis=1)  # (asset,)
+        broken = np.logical_or.reduce(np.isinf(self._x), axis=2) | np.isinf(self._y)  # (asset, time)
+        infinite = np.logical_or.reduce(broken, axis=1)
+        return [name for name, places in self.members.items() if complete[places].any() and not infinite[places].any()]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)
@@ -148,6 +175,31 @@ class Samples:
         if self._validation is None or rows < 2:
             return 0
         return min(max(1, round(rows * self._validation.fraction)), rows - 1)
+
+
+class Joined:
+    """The samples of several fits, one fit after the other.
+
+    Parameters
+    ----------
+    parts : sequence of Samples
+        Of equally many features. The names of the i-th begin with ``"i:"``.
+    """
+
+    def __init__(self, parts: Sequence[Samples]) -> None:
+        self.features = parts[0].features
+        self._homes = {f"{i}:{name}": (part, name) for i, part in enumerate(parts) for name in part}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+    def __getitem__(self, name: str) -> Sample:
+        """Return one model's sample; errors are those of `Samples`."""
+        part, inner = self._homes[name]
+        return replace(part[inner], name=name)
 
 
 def _joined(sequences: list[tuple[np.ndarray, np.ndarray]], counted: np.ndarray | None = None) -> Rows:

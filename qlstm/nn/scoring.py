@@ -12,7 +12,8 @@ import xarray as xr
 from torch import nn
 
 from ..errors import DataError, StrategyError
-from .fitting import one_thread
+from . import observers
+from .batches import one_thread
 from .kernels import score
 from .networks import LSTM, is_fusable
 from .samples import in_order
@@ -50,6 +51,7 @@ def predict(models: Mapping[str, nn.Module], X: xr.DataArray, groups: Mapping[st
     An `LSTM` goes through the kernels, which agree with its own forward bit for bit, and with the same cells in torch
     to float32's rounding (about 1e-6 for outputs near 1).
     """
+    observers.notify("predict", models=models, X=X)
     networks = _by_asset(models, groups)
     X = _of(X, list(networks))
     with np.errstate(over="ignore"):  # beyond float32 is infinite, and such a row is left out

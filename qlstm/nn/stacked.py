@@ -17,9 +17,9 @@ from .losses import Loss, scalar
 from .networks import step_by_step
 from .primitives import Primitives
 from .prototypes import Model, fresh, outputs, trainable, twin
-from .samples import Rows, Sample, Samples
+from .samples import Rows, Sample, Source
 
-__all__ = ["fit_stacked", "is_stackable"]
+__all__ = ["check_stackable", "fit_stacked", "is_stackable"]
 
 # Always this many, copies of the first filling up: then no operation's shape depends on how many models there are. A
 # multiple of twice torch's vector length, so that no model falls into the tail of an elementwise operation, which torch
@@ -29,14 +29,14 @@ _STACK = 32
 _UNSTACKABLE = (IndexError, NotImplementedError, QlstmError, RuntimeError, TypeError, ValueError)
 
 
-def fit_stacked(model: Model, samples: Samples, plan: Plan, device: torch.device) -> Iterator[tuple[str, Outcome]]:
+def fit_stacked(model: Model, samples: Source, plan: Plan, device: torch.device) -> Iterator[tuple[str, Outcome]]:
     """Fit models of equally long sequences side by side; each has its own optimiser and its own end.
 
     Parameters
     ----------
     model : nn.Module or callable
         What is fitted.
-    samples : Samples
+    samples : Source
         What the models learn from. Padding to a common length would change what a network sees, so only equal lengths
         stand side by side.
     plan : Plan
@@ -55,9 +55,7 @@ def fit_stacked(model: Model, samples: Samples, plan: Plan, device: torch.device
         When the network cannot be stacked.
     """
     network = fresh(model, plan.seed).to(device)
-    reason = _obstacle(network, samples.features, plan.loss)
-    if reason:
-        raise StrategyError(f"fit: {type(network).__name__} cannot be stacked ({reason}); use mode='loop'")
+    check_stackable(network, samples.features, plan.loss)
     waiting: dict[tuple[object, ...], list[Sample]] = {}
     for name in samples:
         try:
@@ -77,6 +75,13 @@ def fit_stacked(model: Model, samples: Samples, plan: Plan, device: torch.device
 def is_stackable(network: nn.Module, features: int, loss: Loss) -> bool:
     """Tell, by a trial on zeros, whether torch.func can stack a network with its loss."""
     return not _obstacle(network, features, loss)
+
+
+def check_stackable(network: nn.Module, features: int, loss: Loss) -> None:
+    """Raise StrategyError, with the reason, when torch.func cannot stack a network with its loss."""
+    reason = _obstacle(network, features, loss)
+    if reason:
+        raise StrategyError(f"fit: {type(network).__name__} cannot be stacked ({reason}); use mode='loop'")
 
 
 def _obstacle(network: nn.Module, features: int, loss: Loss) -> str:

@@ -1,0 +1,179 @@
+"""Calls of `fit` as jobs: carried out at once, or put off and carried out with all others that are alike.
+
+A model's numbers do not depend on what is fitted beside it, so a batch over retrain dates gives the bits of one call
+after the other.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..ahead import Job
+from ..errors import StrategyError
+from .descent import Outcome, Plan
+from .fused import checked_fusable, fit_fused
+from .loop import fit_loop
+from .losses import is_mean_square
+from .models import Models
+from .networks import is_fusable
+from .prototypes import Model, fresh, trainable
+from .samples import Joined, Samples, Source
+from .stacked import check_stackable, fit_stacked, is_stackable
+
+__all__ = ["Fit", "one_thread"]
+
+_log = logging.getLogger("qlstm.nn")
+
+
+class Fit(Job):
+    """One call of `fit`: checked when it is made, carried out by `solve`.
+
+    Parameters
+    ----------
+    model : nn.Module or callable
+        What is fitted.
+    samples : Samples
+        What the models learn from.
+    plan : Plan
+        How.
+    mode, device : str, torch.device
+        The way asked for, and where.
+
+    Attributes
+    ----------
+    models : Models
+        What the call returns; settled by `solve`.
+
+    Raises
+    ------
+    StrategyError
+        When the model cannot be drawn, or cannot go the way that was asked for.
+    """
+
+    def __init__(self, model: Model, samples: Samples, plan: Plan, mode: str, device: torch.device) -> None:
+        with _undisturbed():
+            network = fresh(model, plan.seed)
+            self._mode = _way(network, samples, plan, mode, device)
+        # A module is kept as it is now: the caller may go on with theirs.
+        self._model = network if isinstance(model, nn.Module) else model
+        self._network, self._samples, self._plan, self._device = network, samples, plan, device
+        names = samples.usable()
+        self._promised = len(names)
+        self.models = Models.to_come(names, samples.groups, lambda: Fit.solve([self]))
+        self.room = 4 * sum(p.numel() for p in trainable(network)) * len(samples) + samples.nbytes
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the models are there."""
+        return self.models.is_settled
+
+    @property
+    def misled(self) -> bool:
+        """Whether somebody asked for the names before it was known that one of them has no network."""
+        return self.models.looked_at and len(self.models) < self._promised
+
+    def _key(self) -> list[Any]:
+        """Return what is equal for calls that can be carried out as one."""
+        plan = self._plan
+        loss = "mean square" if is_mean_square(plan.loss) else plan.loss
+        try:
+            start: Any = pickle.dumps(self._network)
+        except Exception:  # whatever a user's module cannot be pickled for, it then stands alone
+            start = object()
+        kind = [self._mode, self._device, self._samples.features, bool(self._samples.groups)]
+        return [*kind, loss, plan.optimizer, plan.epochs, plan.seed, plan.validation, plan.deadline.budget_s, start]
+
+    def _settle(self, outcomes: dict[str, Outcome]) -> None:
+        """Hand over what was fitted; log what was not."""
+        failures = {name: outcome.failure for name, outcome in outcomes.items() if outcome.network is None}
+        cut = tuple(name for name, outcome in outcomes.items() if outcome.cut)
+        for name, failure in failures.items():
+            _log.warning("%s", failure if failure.startswith(name) else f"{name}: {failure}")
+        if cut:
+            _log.warning("the budget of %g s cut the fit of %s short", self._plan.deadline.budget_s, ", ".join(cut))
+        networks = {name: outcome.network for name, outcome in outcomes.items() if outcome.network is not None}
+        self.models.settle(networks, failures, cut)
+
+    @classmethod
+    def solve(cls, jobs: Sequence[Job]) -> None:
+        """Carry out calls, alike ones in one batch."""
+        batches: list[tuple[list[Any], list[Fit]]] = []
+        for job in jobs:
+            assert isinstance(job, Fit)
+            key = job._key() if len(jobs) > 1 else []
+            alike = next((fits for known, fits in batches if known == key), None)
+            if alike is None:
+                batches.append((key, alike := []))
+            alike.append(job)
+        for _, fits in batches:
+            _carry_out(fits)
+
+
+def _carry_out(fits: list[Fit]) -> None:
+    """Fit all models of calls that are alike."""
+    first = fits[0]
+    source: Source = Joined([fit._samples for fit in fits]) if len(fits) > 1 else first._samples
+    with _undisturbed():
+        outcomes = dict(_start(first._mode, first._model, source, first._plan, first._device))
+    for i, fit in enumerate(fits):
+        names = {name: f"{i}:{name}" if len(fits) > 1 else name for name in fit._samples}
+        fit._settle({name: outcomes.pop(key) for name, key in names.items()})
+
+
+def _start(
+    mode: str, model: Model, samples: Source, plan: Plan, device: torch.device
+) -> Iterator[tuple[str, Outcome]]:  # fmt: skip
+    if mode == "fused":
+        return fit_fused(model, samples, plan)
+    return (fit_stacked if mode == "stacked" else fit_loop)(model, samples, plan, device)
+
+
+def _way(network: nn.Module, samples: Samples, plan: Plan, mode: str, device: torch.device) -> str:
+    """Return the way to go; refuse one that the network cannot go."""
+    if mode == "auto":
+        return _fastest(network, samples, plan, device)
+    if mode not in ("loop", "stacked", "fused"):
+        raise StrategyError(f"fit: mode is {mode!r}; choose 'auto', 'loop', 'stacked' or 'fused'")
+    if mode == "fused":
+        if device.type != "cpu":
+            raise StrategyError(f"fit: mode 'fused' runs on the CPU, not on {device}; use mode='stacked' there")
+        checked_fusable(network)
+    if mode == "stacked":
+        check_stackable(copy.deepcopy(network).to(device), samples.features, plan.loss)
+    return mode
+
+
+def _fastest(network: nn.Module, samples: Samples, plan: Plan, device: torch.device) -> str:
+    """Return the fastest way that the network allows, without looking at how many there are."""
+    if device.type == "cpu" and is_fusable(network):
+        return "fused"
+    # Pooled sequences are rarely of equal lengths, so nothing would stand side by side.
+    if samples.groups:
+        return "loop"
+    return "stacked" if is_stackable(copy.deepcopy(network).to(device), samples.features, plan.loss) else "loop"
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Give the caller's generator and torch's settings back as they were."""
+    with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch at one thread: on networks this small a second one costs several times what it brings."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
