@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import engine, generators, graph, schedule
+from .checkpoint import Checkpoint
 from .cube import Cubes, Windows, calendar_days
 from .errors import DataError, OutputError
-from .multipass import WARM_UP, Result, walk
+from .modelstore import ModelStore
+from .multipass import Result, walk
 from .strategy import Strategy
+from .training import Trainer
 
 __all__ = ["Result", "backtest", "backtest_ml"]
 
@@ -33,7 +37,7 @@ def _load(load_data: Callable[[int], Any] | None, data: Cubes | None, days: int)
     if load_data is None:
         assert data is not None
         return data
-    loaded = load_data(days + int(WARM_UP / np.timedelta64(1, "D")))
+    loaded = load_data(days + int(schedule.WARM_UP / np.timedelta64(1, "D")))
     return loaded[0] if isinstance(loaded, tuple) else loaded
 
 
@@ -59,6 +63,11 @@ def backtest_ml(
     check_correlation: bool = False,
     copy_windows: bool = False,
     seed: int = 42,
+    models_dir: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    dask: str | None = None,
     progress: bool = True,
 ) -> Result:
     """Backtest a strategy that trains: walk forward, retrain on an interval, predict each day. Periods: calendar days.
@@ -102,6 +111,18 @@ def backtest_ml(
         Hand out copies instead of read-only views, for functions that write into their data.
     seed : int
         Seeds the random generators, with the day, before every call.
+    models_dir : str or Path, optional
+        Folder that keeps trained models: what was trained there on the same code, data and settings is not trained
+        again. Processes may share it.
+    checkpoint : str or Path, optional
+        File that holds, every few seconds, what has been done. It stays when the run is over; remove it then.
+    resume : bool
+        Go on from `checkpoint` where it is of the same code, data and settings; the result is that of a run that was
+        never interrupted.
+    jobs : int
+        Processes on this machine for trainings of libraries other than `qlstm.nn`, which uses all cores by itself.
+    dask : str, optional
+        Address of a Dask scheduler (``"tcp://host:8786"``), which then does every training.
     progress : bool
         Show progress when it takes over two seconds.
 
@@ -116,6 +137,8 @@ def backtest_ml(
         The data are not cubes, or no day is left to predict.
     StrategyError
         A function fails, returns something unusable, or looks ahead in batch mode.
+    QlstmError
+        A worker or the cluster is lost; names the training day.
     """
     strategy = Strategy(
         train=train,
@@ -141,6 +164,11 @@ def backtest_ml(
         collect_all_states=collect_all_states,
         check_correlation=check_correlation,
         copy_windows=copy_windows,
+        models_dir=models_dir,
+        checkpoint=checkpoint,
+        resume=resume,
+        jobs=jobs,
+        dask=dask,
         progress=progress,
     )
 
@@ -162,6 +190,11 @@ def backtest(
     collect_all_states: bool = False,
     check_correlation: bool = False,
     copy_windows: bool = False,
+    models_dir: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    dask: str | None = None,
     progress: bool = True,
 ) -> Result:
     """Backtest a function of the data, or a `Strategy` with its own periods and contest.
@@ -185,10 +218,22 @@ def backtest(
     tested = _days_to_load(start_date, end_date, test_period)
     windows = Windows(_load(load_data, data, tested + history), window, copy_windows)
     days = schedule.period(windows.times, start_date, end_date, test_period, history)
+    if resume and checkpoint is None:
+        raise DataError("resume needs checkpoint=, the file that the interrupted run wrote")
     with generators.kept():
         windows = engine.prepare(strategy, windows.up_to(days[-1]))
+        days = days[::step]
+        store = ModelStore(models_dir, strategy) if models_dir and strategy.train is not None else None
         result = walk(
-            strategy, windows, days[::step], collect_all_states=collect_all_states, analyze=analyze, progress=progress
+            strategy,
+            windows,
+            days,
+            trainer=Trainer(strategy, windows, days, store, jobs, dask),
+            checkpoint=None if checkpoint is None else Checkpoint(checkpoint, strategy, windows, days),
+            resume=resume,
+            collect_all_states=collect_all_states,
+            analyze=analyze,
+            progress=progress,
         )
     if check_correlation:
         result.notes.append("correlation with other submissions was not checked: only the contest's server can")

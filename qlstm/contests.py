@@ -42,6 +42,8 @@ class Contest:
         The only assets that may be traded; None allows all.
     min_sharpe : float
         In-sample Sharpe ratio a submission needs.
+    time_limit_s : float or None
+        Seconds that one daily run may take; None where the contest publishes no such limit.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Contest:
     exposure_limit: float | None = None
     allowed_assets: tuple[str, ...] | None = None
     min_sharpe: float = 0.7
+    time_limit_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name:

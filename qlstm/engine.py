@@ -19,7 +19,7 @@ from .cube import Windows, as_cube, day
 from .errors import QlstmError, StrategyError, WeightsError
 from .strategy import Memory, Strategy
 
-__all__ = ["batch", "prepare", "retrain", "step"]
+__all__ = ["batch", "extend", "prepare", "retrain", "step", "train"]
 
 _DAYS_CHECKED = 3  # sampled days on which features, and batch predictions, are compared with their causal twin
 _TOLERANCE = 1e-9  # relative; the same numbers summed over another length may differ in the last bits
@@ -92,8 +92,20 @@ def retrain(strategy: Strategy, memory: Memory, windows: Windows, t: np.datetime
     """Return `memory` with models trained on the window up to t when that is due, else `memory` itself."""
     if strategy.train is None or not schedule.due(t, memory.trained_at, strategy.retrain_interval):
         return memory
-    models = _call(strategy, "train", t, strategy.train, windows(t, strategy.train_period))
-    return Memory(t, _copied(models, other=lambda model: model), memory.state)
+    return Memory(t, train(strategy, windows(t, strategy.train_period), t), memory.state)
+
+
+def train(strategy: Strategy, window: Any, t: np.datetime64) -> Any:
+    """Return what the strategy's train makes of the window up to t.
+
+    Raises
+    ------
+    StrategyError
+        When train raises.
+    """
+    assert strategy.train is not None
+    models = _call(strategy, "train", t, strategy.train, window)
+    return _copied(models, other=lambda model: model)
 
 
 def prepare(strategy: Strategy, windows: Windows) -> Windows:
@@ -106,13 +118,20 @@ def prepare(strategy: Strategy, windows: Windows) -> Windows:
     StrategyError
         When the features are not labelled like the cube, or look ahead.
     """
+    wider = extend(strategy, windows)
+    if wider is not windows:
+        _check_causal(strategy, windows.traded, wider.traded.isel(field=slice(windows.traded.sizes["field"], None)))
+    return wider
+
+
+def extend(strategy: Strategy, windows: Windows) -> Windows:
+    """Return what `prepare` does, without asking whether the features look ahead: the audit finds out where they do."""
     if strategy.features is None:
         return windows
     if windows.data is not windows.traded:
         raise StrategyError(f"{strategy.where}: features take one cube, not several; compute them in predict")
     cube = windows.traded
     extra = _features(strategy, cube, cube["time"].values[-1])
-    _check_causal(strategy, cube, extra)
     fields = np.concatenate([cube["field"].values.astype(object), extra["field"].values.astype(object)])
     joined = xr.concat([cube.drop_vars("field"), extra.drop_vars("field")], dim="field")
     return windows.over(joined.assign_coords(field=fields))

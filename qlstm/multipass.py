@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from . import contests, engine, generators, output, schedule, stats
+from . import contests, engine, forecast, generators, output, schedule, stats
+from .checkpoint import Checkpoint
 from .cube import Windows, day
 from .errors import StrategyError
 from .progress import Progress
 from .strategy import Memory, Strategy
+from .training import Trainer
 from .weights import Rows
 
-__all__ = ["WARM_UP", "Result", "walk"]
+__all__ = ["Result", "walk"]
 
-WARM_UP = np.timedelta64(60, "D")  # slippage needs 14 rows before the first trade; the contest loads 60 days
+_SEEN = 10  # days after which what one takes is known
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ def walk(
     windows: Windows,
     days: np.ndarray,
     *,
+    trainer: Trainer | None = None,
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
     collect_all_states: bool = False,
     analyze: bool = True,
     progress: bool = True,
@@ -85,6 +92,12 @@ def walk(
         The data, from `engine.prepare`, up to the last day that the result is to cover.
     days : np.ndarray
         The days to predict, ascending.
+    trainer : Trainer, optional
+        Gives the models; one without a store and other workers unless given.
+    checkpoint : Checkpoint, optional
+        Where to save now and then what has been done.
+    resume : bool
+        Go on from there.
     collect_all_states : bool
         Keep the state after each predict.
     analyze : bool
@@ -96,36 +109,88 @@ def walk(
     -------
     Result
     """
-    rows = Rows(windows.traded.get_index("asset"), len(days))
-    memory, states = Memory(), []
-    passes = _daily if strategy.predict_each_day else _batched
-    with generators.kept(), Progress(f"backtest {strategy.name}", len(days), show=progress) as bar:
-        for done, weights, memory in passes(strategy, windows, days):
-            for t, row in weights.items():
-                rows.add(t, row)
-            if collect_all_states:
-                states.append(memory.state)
-            bar.advance(done)
-    if not rows.times:
+    trainer = trainer or Trainer(strategy, windows, days)
+    course = _Course(strategy, windows, days, collect_all_states)
+    with generators.kept(), closing(trainer), Progress(f"backtest {strategy.name}", len(days), show=progress) as bar:
+        saved = checkpoint.load() if checkpoint and resume else None
+        if saved is not None:
+            course.restore(saved, trainer)
+            bar.advance(course.done)
+        course.run(trainer, checkpoint, bar)
+    if not course.rows.times:
         raise StrategyError(f"{strategy.where}: predict returned no weights from {day(days[0])} to {day(days[-1])}")
-    return _book(strategy, windows, rows, days, memory, states, analyze)
+    return _book(strategy, windows, course.rows, days, course.memory, course.states, analyze)
 
 
-_Pass = tuple[int, dict[np.datetime64, xr.DataArray], Memory]  # days done, their weights, the memory after them
+class _Course:
+    """The walk from one day to the next: what has been booked, and the memory."""
 
+    def __init__(self, strategy: Strategy, windows: Windows, days: np.ndarray, collect_all_states: bool) -> None:
+        self._strategy, self._windows, self._days, self._collects = strategy, windows, days, collect_all_states
+        self.rows = Rows(windows.traded.get_index("asset"), len(days))
+        self.memory, self.done = Memory(), 0
+        self.states: list[Any] = []
 
-def _daily(strategy: Strategy, windows: Windows, days: np.ndarray) -> Iterator[_Pass]:
-    memory = Memory()
-    for t in days:
-        weights, memory = engine.step(strategy, memory, windows, t)
-        yield 1, {t: weights}, memory
+    def run(self, trainer: Trainer, checkpoint: Checkpoint | None, bar: Progress) -> None:
+        """Decide the days that are left."""
+        started, since, spoken = time.perf_counter(), self.done, False
+        decide = self._one if self._strategy.predict_each_day else self._block
+        while self.done < len(self._days):
+            before = self.done
+            self.memory = trainer.renew(self.memory, self._days[before])
+            for t, row in decide():
+                self.rows.add(t, row)
+            if self._collects:
+                self.states.append(self.memory.state)
+            if trainer.total:
+                bar.note = f"{trainer.loaded + trainer.trained} of {trainer.total} trainings"
+            bar.advance(self.done - before)
+            if checkpoint is not None and checkpoint.is_due:
+                checkpoint.save(self._parts())
+            if not spoken and self.done - since >= _SEEN:
+                spoken = True
+                day_s = (time.perf_counter() - started - trainer.seconds) / (self.done - since)
+                self._forecast(trainer, day_s, bar)
+        if checkpoint is not None:
+            checkpoint.save(self._parts())
 
+    def _one(self) -> list[tuple[np.datetime64, xr.DataArray]]:
+        t = self._days[self.done]
+        row, self.memory = engine.step(self._strategy, self.memory, self._windows, t)
+        self.done += 1
+        return [(t, row)]
 
-def _batched(strategy: Strategy, windows: Windows, days: np.ndarray) -> Iterator[_Pass]:
-    memory = Memory()
-    for block in schedule.blocks(days, strategy.retrain_interval):
-        weights, memory = engine.batch(strategy, memory, windows, block)
-        yield len(block), {t: weights.sel(time=t) for t in weights["time"].values}, memory
+    def _block(self) -> list[tuple[np.datetime64, xr.DataArray]]:
+        block = next(schedule.blocks(self._days[self.done :], self._strategy.retrain_interval))
+        weights, self.memory = engine.batch(self._strategy, self.memory, self._windows, block)
+        self.done += len(block)
+        return [(t, weights.sel(time=t)) for t in weights["time"].values]
+
+    def _forecast(self, trainer: Trainer, day_s: float, bar: Progress) -> None:
+        """Say what the rest will take, once a training and some days have shown it."""
+        left = trainer.left(self._days[self.done - 1]) if trainer.trained else 0
+        training_s = trainer.seconds / max(1, trainer.trained)
+        days_left = len(self._days) - self.done
+        for sentence in forecast.sentences(bar.title, self._strategy.rules, training_s, left, day_s, days_left):
+            bar.say(sentence)
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "done": self.done,
+            "trained_at": self.memory.trained_at,
+            "state": self.memory.state,
+            "states": self.states,
+            "rows": self.rows.parts(),
+        }
+
+    def restore(self, parts: dict[str, Any], trainer: Trainer) -> None:
+        """Go back to where `_parts` was called."""
+        self.done, trained_at, self.states = parts["done"], parts["trained_at"], parts["states"]
+        self.rows.restore(parts["rows"])
+        over = self.done == len(self._days)
+        renewed = not over and schedule.due(self._days[self.done], trained_at, self._strategy.retrain_interval)
+        models = None if self._strategy.train is None or renewed else trainer.models(trained_at)
+        self.memory = Memory(trained_at, models, parts["state"])
 
 
 def _book(
@@ -141,7 +206,7 @@ def _book(
     without = np.setdiff1d(days, raw["time"].values)
     if len(without):
         notes.append(f"predict returned no row for {len(without)} days, first {day(without[0])}")
-    since = windows.traded["time"].values >= raw["time"].values[0] - WARM_UP
+    since = windows.traded["time"].values >= raw["time"].values[0] - schedule.WARM_UP
     data = windows.traded.isel(time=slice(int(np.argmax(since)), None)).rename(strategy.rules.name)
     weights = output.clean(raw, data, strategy.rules.name, report=notes).rename(strategy.rules.name)
     table = stats.calc_stat(data, weights) if analyze else None

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "clock"]
 
 _PATIENCE_S = 2.0  # shorter work stays silent
 _EVERY_S = 10.0  # between two plain lines
@@ -28,11 +28,17 @@ class Progress:
         What one step is called, in the plural.
     show : bool
         False keeps silent.
+
+    Attributes
+    ----------
+    note : str
+        A few words to show beside the count.
     """
 
     def __init__(self, title: str, total: int, unit: str = "days", show: bool = True) -> None:
         self.title, self.total, self.unit = title, total, unit
         self.done = 0
+        self.note = ""
         self._show = show
         self._started = self._drawn = time.monotonic()
         self._bar: Any = None
@@ -44,7 +50,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.update(0, completed=self.done)
+            self._bar.update(0, completed=self.done, note=self.note)
             self._bar.stop()
 
     def advance(self, steps: int = 1) -> None:
@@ -56,21 +62,30 @@ class Progress:
         if self._bar is None and _is_live():
             self._bar = _bar(self.title, self.total, self.unit)
         if self._bar is not None:
-            self._bar.update(0, completed=self.done)
+            self._bar.update(0, completed=self.done, note=self.note)
             self._drawn = now
         elif now - self._drawn >= _EVERY_S:
             self._print(now)
 
+    def say(self, text: str) -> None:
+        """Show one line, however long the job takes."""
+        if self._show and self._bar is not None:
+            self._bar.console.print(text, highlight=False)
+        elif self._show:
+            print(text, file=sys.stderr, flush=True)
+
     def _print(self, now: float) -> None:
         share = self.done / max(1, self.total)
         text = f"{self.title}: {self.done} of {self.total} {self.unit}, {100 * share:.0f} %"
+        text += f", {self.note}" if self.note else ""
         if share >= _KNOWN:
-            text += f", {_clock((now - self._started) * (1 - share) / share)} left"
+            text += f", {clock((now - self._started) * (1 - share) / share)} left"
         print(text, file=sys.stderr, flush=True)
         self._drawn = now
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a duration as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"
@@ -91,11 +106,12 @@ def _bar(title: str, total: int, unit: str) -> Any:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
+        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
     bar.start()
-    bar.add_task(title, total=total)
+    bar.add_task(title, total=total, note="")
     return bar

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import engine, files, generators, output, schedule, state
+from . import engine, files, generators, imprint, precautions, schedule, state
 from .cube import Cubes, Windows, day
+from .decision import Decision, decide
 from .errors import DataError, StateError
-from .multipass import WARM_UP
+from .handover import CONTEST_FILES, given, wanted
 from .progress import Progress
-from .state import codec
-from .state.store import STATE_FILE
+from .state.store import STATE_FILE, WEIGHTS_FILE
 from .strategy import Memory, Strategy
-from .weights import Rows
 
-__all__ = ["RunResult", "run"]
+__all__ = ["CONTEST_FILES", "RunResult", "run"]
 
-_CONTEST_FILES = {
-    "OUTPUT_PATH": "fractions.nc.gz",
-    "IN_STATE_PATH": "state.in.pickle.gz",
-    "OUT_STATE_PATH": "state.out.pickle.gz",
-}
+_SHOWN = 3  # missing days listed in a sentence
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,21 @@ class RunResult:
     caught_up : list of np.datetime64
         The missing days that were run first, in order.
     notes : list of str
-        What the contest's rules changed, and whether days are missing.
+        What the contest's rules changed, what is not as it was on the day before, and which days are missing.
+    parent : np.datetime64 or None
+        The day whose memory the run started from, before it caught up; None on a first day.
+    retrained : bool
+        Whether the models were trained on `date`.
+    repeated : bool
+        Whether the store had that day already.
+    missing : list of np.datetime64
+        The trading days between `parent` and `date` that were not run.
+    changes : dict
+        What has changed since `parent`, a sentence each: some of ``code``, ``versions``, ``contest``, ``data``.
+    files : list of Path
+        What was written for `date`; in a dry run, what would be.
+    dry_run : bool
+        Whether nothing was written.
     """
 
     weights: xr.DataArray
@@ -59,11 +68,44 @@ class RunResult:
     folder: Path
     caught_up: list[np.datetime64] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    parent: np.datetime64 | None = None
+    retrained: bool = False
+    repeated: bool = False
+    missing: list[np.datetime64] = field(default_factory=list)
+    changes: dict[str, str] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    dry_run: bool = False
 
     @property
     def state(self) -> Any:
         """The state after this day."""
         return self.memory.state
+
+    @property
+    def positions(self) -> dict[str, float]:
+        """What `weights` hold: asset -> share of capital, largest first, zeros left out."""
+        row = self.weights.values[0]
+        largest = np.argsort(-np.abs(row), kind="stable")
+        return {str(self.weights["asset"].values[i]): float(row[i]) for i in largest if row[i] != 0}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but `raw` and `memory` in terms of JSON; `docs/daily.md` has the keys."""
+        trained = self.memory.trained_at
+        return {
+            "date": day(self.date),
+            "parent": None if self.parent is None else day(self.parent),
+            "retrained": self.retrained,
+            "trained_at": None if trained is None else day(trained),
+            "repeated": self.repeated,
+            "dry_run": self.dry_run,
+            "weights": self.positions,
+            "missing": [day(t) for t in self.missing],
+            "caught_up": [day(t) for t in self.caught_up],
+            "changes": self.changes,
+            "notes": self.notes,
+            "folder": str(self.folder),
+            "files": [str(path) for path in self.files],
+        }
 
 
 def run(
@@ -75,6 +117,11 @@ def run(
     window: Callable[[Any, np.datetime64, int], Any] | None = None,
     copy_windows: bool = False,
     progress: bool = True,
+    *,
+    skip_gap: bool = True,
+    strict: bool = False,
+    allow_changes: bool = False,
+    dry_run: bool = False,
 ) -> RunResult:
     """Run a strategy for one day, with memory from the day before, and save weights and memory together.
 
@@ -98,6 +145,16 @@ def run(
         As for `qlstm.backtest_ml`.
     progress : bool
         Show progress when catching up takes over two seconds.
+    skip_gap : bool
+        Go on over missing days, with a note. A contest's server and a study call this function for the days they
+        choose, so here that is the default; the command line, which a scheduler calls, refuses unless told
+        ``--skip-gap``.
+    strict : bool
+        Refuse, instead of noting it, that code, libraries, contest or past data are not as on the parent's day.
+    allow_changes : bool
+        Go on, with a note, where the parent was decided by the rules of another contest.
+    dry_run : bool
+        Decide the day and check that it could be saved, but write nothing: no file, no folder, no lock.
 
     Returns
     -------
@@ -117,32 +174,47 @@ def run(
     StrategyError
         When train or predict fails.
     StateError
-        When the saved state is damaged, cannot be trusted, or another process is writing. Nothing is changed then.
+        When the saved state is damaged, cannot be trusted, is of another contest, or of a day too early, or another
+        process is writing. Nothing is changed then.
+    StateChangedError
+        When `strict` finds a change.
     """
     daily = replace(strategy, retrain_interval=strategy.retrain_interval_after_submit or strategy.retrain_interval)
-    windows = Windows(data, window, copy_windows)
-    today = _today(windows, date)
+    loaded = Windows(data, window, copy_windows)
+    today = _today(loaded, date)
+    loaded = loaded.up_to(today)
     store = state.Store(Path(state_dir) / str(strategy.name))
-    with store.lock(), generators.kept():
-        windows = engine.prepare(daily, windows.up_to(today))
-        memory, since, parent, notes = _yesterday(daily, store, today)
-        missing = _between(windows.times, since, today)
-        days = [*missing, today] if catch_up else [today]
-        with Progress(f"run {strategy.name}", len(days), show=progress) as bar:
-            for t in days:
-                result = _run_day(daily, windows, store, t, memory, parent)
-                memory, parent = result.memory, t
-                notes += [note if t == today else f"{day(t)}: {note}" for note in result.notes]
-                bar.advance()
-    result = replace(result, notes=notes)
-    if catch_up:
-        return replace(result, caught_up=missing)
-    if missing:
-        result.notes.append(
-            f"{len(missing)} trading days since {day(since)} were not run, first {day(missing[0])}; "
-            "--catch-up runs them in order"
+    with nullcontext() if dry_run else store.lock(), generators.kept():
+        parent = precautions.find(daily, store, today, given())
+        missing = _between(loaded.times, parent.since, today)
+        gap = _gap(missing, parent.since) if missing and not catch_up else ""
+        if gap and not skip_gap:
+            raise StateError(f"{gap}; --skip-gap (skip_gap=True) goes on without them")
+        windows = engine.prepare(daily, loaded)
+        changes = precautions.changes(daily, parent, loaded.data, windows, store)
+        precautions.refuse(changes, strict=strict, allow_changes=allow_changes)
+        repeated, days = today in store.dates(), [*missing, today] if catch_up else [today]
+        save = _rehearse if dry_run else _save
+        last, notes = _decide(
+            daily, windows, days, parent, lambda *made: save(store, daily, loaded.data, *made), progress
         )
-    return result
+    folder = store.path(today)
+    return RunResult(
+        weights=last.weights,
+        raw=last.raw,
+        memory=last.memory,
+        date=today,
+        folder=folder,
+        caught_up=days[:-1],
+        notes=[*changes.values(), *notes, *([gap] if gap else [])],
+        parent=parent.since,
+        retrained=last.retrained,
+        repeated=repeated,
+        missing=[] if catch_up else missing,
+        changes=changes,
+        files=[folder / STATE_FILE, folder / WEIGHTS_FILE, *wanted().values()],
+        dry_run=dry_run,
+    )
 
 
 def _today(windows: Windows, date: Any) -> np.datetime64:
@@ -151,7 +223,8 @@ def _today(windows: Windows, date: Any) -> np.datetime64:
         return np.datetime64(times[-1])
     t = schedule.as_time(date)
     if t not in times:
-        raise DataError(f"the data have no row for {day(t)}; they run {day(times[0])} to {day(times[-1])}")
+        late = "; get newer data first" if t > times[-1] else ""
+        raise DataError(f"the data have no row for {day(t)}; they run {day(times[0])} to {day(times[-1])}{late}")
     return t
 
 
@@ -160,70 +233,54 @@ def _between(times: np.ndarray, since: np.datetime64 | None, today: np.datetime6
     return [] if since is None else list(times[(times > since) & (times < today)])
 
 
-def _yesterday(
-    strategy: Strategy, store: state.Store, today: np.datetime64
-) -> tuple[Memory, np.datetime64 | None, np.datetime64 | None, list[str]]:
-    """Return the memory to start from, its day, that day where it is a generation of the store, and notes on it."""
-    given = os.environ.get("IN_STATE_PATH")
-    if not given and os.environ.get("SUBMISSION_ID") and Path(_CONTEST_FILES["IN_STATE_PATH"]).exists():
-        given = _CONTEST_FILES["IN_STATE_PATH"]
-    if given:
-        return _given(strategy, Path(given), today)
-    newest = store.newest(before=today)
-    if newest is None:
-        return Memory(), None, None, []
-    memory = store.read(newest, strategy)
-    return memory, newest, newest, _code_notes(strategy, store.path(newest) / STATE_FILE)
+def _gap(missing: list[np.datetime64], since: np.datetime64 | None) -> str:
+    count = len(missing)
+    more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
+    return (
+        f"{count} trading day{'s' * (count > 1)} since {day(since)} {'were' if count > 1 else 'was'} not run: "
+        f"{', '.join(map(day, missing[:_SHOWN]))}{more}; --catch-up (catch_up=True) runs them in order"
+    )
 
 
-def _given(
-    strategy: Strategy, path: Path, today: np.datetime64
-) -> tuple[Memory, np.datetime64 | None, np.datetime64 | None, list[str]]:
-    """Return the same from a file that the contest hands over."""
-    memory = state.read(path, strategy)
-    if memory is None:
-        return Memory(), None, None, []
-    as_of = codec.header(path.read_bytes(), str(path)).get("as_of")
-    since = schedule.as_time(as_of) if as_of else None
-    if since is not None and since >= today:
-        raise StateError(f"{path} is of {day(since)}, not before {day(today)}; give the state of the day before")
-    if memory.trained_at is not None and memory.trained_at > today:
-        raise StateError(f"{path} holds models trained on {day(memory.trained_at)}, after {day(today)}")
-    return memory, since, None, _code_notes(strategy, path)
-
-
-def _code_notes(strategy: Strategy, path: Path) -> list[str]:
-    """Say so when the memory comes from other code: an edited strategy, or another one of the same name."""
-    written_by = codec.header(path.read_bytes(), str(path)).get("code_sha256")
-    if written_by in (None, strategy.code_hash):
-        return []
-    return [f"{path} was written by other code than {strategy.where} has now; is it still the same strategy?"]
-
-
-def _run_day(
+def _decide(
     strategy: Strategy,
     windows: Windows,
-    store: state.Store,
-    t: np.datetime64,
-    memory: Memory,
-    parent: np.datetime64 | None,
-) -> RunResult:
-    """Decide day t and commit it."""
-    row, memory = engine.step(strategy, memory, windows, t)
-    rows = Rows(windows.traded.get_index("asset"), 1)
-    rows.add(t, row)
-    raw, notes = rows.weights(), rows.notes()
-    since = windows.traded.sel(time=slice(t - WARM_UP, t)).rename(strategy.rules.name)
-    weights = output.clean(raw, since, strategy.rules.name, report=notes).rename(strategy.rules.name)
-    content = output.to_bytes(weights)
-    folder = store.commit(t, memory, content, strategy=strategy, parent=parent)
-    _hand_over(folder, content)
-    return RunResult(weights, raw, memory, t, folder, notes=notes)
+    days: list[np.datetime64],
+    parent: precautions.Parent,
+    save: Callable[[Decision, np.datetime64 | None], None],
+    progress: bool,
+) -> tuple[Decision, list[str]]:
+    """Decide and save each day from the one before; return the last decision, and the notes on all."""
+    memory, before, notes = parent.memory, parent.generation, []
+    with Progress(f"run {strategy.name}", len(days), show=progress) as bar:
+        for t in days:
+            decision = decide(strategy, windows, t, memory)
+            save(decision, before)
+            memory, before = decision.memory, t
+            notes += [note if t == days[-1] else f"{day(t)}: {note}" for note in decision.notes]
+            bar.advance()
+    return decision, notes
 
 
-def _hand_over(folder: Path, content: bytes) -> None:
-    """Copy what the contest's server asks for to where it asks for it."""
-    contents = {"OUTPUT_PATH": content, "OUT_STATE_PATH": (folder / STATE_FILE).read_bytes()}
-    submitted = bool(os.environ.get("SUBMISSION_ID"))
-    paths = {name: os.environ.get(name) or (_CONTEST_FILES[name] if submitted else None) for name in contents}
-    files.write_files({Path(path): contents[name] for name, path in paths.items() if path})
+def _save(
+    store: state.Store, strategy: Strategy, data: Cubes, decision: Decision, parent: np.datetime64 | None
+) -> None:
+    """Commit a day, and copy what the contest's server asks for to where it asks for it."""
+    folder = store.commit(*_parts(strategy, data, decision, parent))
+    contents = {"OUTPUT_PATH": decision.content, "OUT_STATE_PATH": (folder / STATE_FILE).read_bytes()}
+    files.write_files({path: contents[name] for name, path in wanted().items()})
+
+
+def _rehearse(
+    store: state.Store, strategy: Strategy, data: Cubes, decision: Decision, parent: np.datetime64 | None
+) -> None:
+    """Raise what committing a day would raise, but for the disk's own faults; write nothing."""
+    # A parent that was only rehearsed itself is on no disk; the day is a new one then, whatever its parent's hash.
+    kept = parent if parent in store.dates() else None
+    store.is_new(decision.date, store.pack(*_parts(strategy, data, decision, kept)))
+
+
+def _parts(strategy: Strategy, data: Cubes, decision: Decision, parent: np.datetime64 | None) -> tuple[Any, ...]:
+    """Return what a generation is made of, as `Store.commit` takes it."""
+    seen = imprint.take(data, decision.date, strategy.lookback_period)
+    return decision.date, decision.memory, decision.content, strategy, parent, seen

@@ -11,7 +11,10 @@ import pandas as pd
 from .cube import calendar_days
 from .errors import DataError
 
-__all__ = ["as_time", "blocks", "due", "first_day", "period"]
+__all__ = ["WARM_UP", "as_time", "blocks", "due", "first_day", "period"]
+
+WARM_UP = np.timedelta64(60, "D")
+"""Data that cleaning and booking look at before the first day: slippage needs 14 rows, the contest loads 60 days."""
 
 
 def as_time(value: Any, what: str = "date") -> np.datetime64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import inspect
@@ -9,13 +10,14 @@ import re
 import sys
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import constants as file_constants
 from . import contests
 from .errors import StrategyError
 
@@ -74,6 +76,9 @@ class Strategy:
         ``features(cube) -> extra fields``, pure and causal: computed once over the whole history instead of per window.
     dump, load : callable, optional
         Models of other libraries to plain values and arrays, and back; needed to keep them in a state file.
+    constants : mapping of str to object
+        What stands in for constants of the strategy's file, or was given to the function that made it. Part of
+        `code_hash`; `load_strategy` fills it in.
 
     Raises
     ------
@@ -96,6 +101,7 @@ class Strategy:
     features: Callable[[Any], Any] | None = None
     dump: Callable[[Any], Any] | None = None
     load: Callable[[Any], Any] | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "contest", contests.get(self.contest))
@@ -130,7 +136,8 @@ class Strategy:
     def where(self) -> str:
         """How messages call it: name and file."""
         file = self.namespace.get("__file__")
-        return f"strategy {self.name} ({_shorten(file)})" if file else f"strategy {self.name}"
+        name = f"strategy {self.name} ({_shorten(file)})" if file else f"strategy {self.name}"
+        return name + "".join(f", {constant}={value!r}" for constant, value in self.constants.items())
 
     @property
     def code_hash(self) -> str:
@@ -143,6 +150,8 @@ class Strategy:
             for function in (self.train, self.predict, self.features):
                 code = getattr(function, "__code__", None)
                 digest.update(_code_bytes(code) if code else b"-")
+        if self.constants:
+            digest.update(repr(sorted(self.constants.items())).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -210,13 +219,15 @@ def _check_arguments(strategy: Strategy, role: str, function: object, wanted: tu
     )
 
 
-def load_strategy(path: str | Path) -> Strategy:
-    """Load the one strategy that a file defines at module level.
+def load_strategy(path: str | Path, /, **constants: Any) -> Strategy:
+    """Load the one strategy that a file defines at module level, if need be with other values of its constants.
 
     Parameters
     ----------
     path : str or Path
         A Python file. Its folder is appended to the import path, so that it can import modules beside it.
+    **constants
+        Values in place of those that the file assigns to these names at module level.
 
     Returns
     -------
@@ -226,10 +237,11 @@ def load_strategy(path: str | Path) -> Strategy:
     Raises
     ------
     StrategyError
-        When the file does not exist, does not compile, fails while it runs, or defines no strategy or more than one.
+        When the file does not exist, does not compile, fails while it runs, lacks one of the constants, or defines no
+        strategy or more than one.
     """
     file = Path(path)
-    module = _run(file)
+    module = _run(file, constants)
     found = {id(value): (name, value) for name, value in vars(module).items() if isinstance(value, Strategy)}
     if not found:
         raise StrategyError(
@@ -241,13 +253,17 @@ def load_strategy(path: str | Path) -> Strategy:
         )
     ((_, strategy),) = found.values()
     named = strategy.name != _default_name(strategy.predict)
-    return strategy if named else dataclasses.replace(strategy, name=file.stem)
+    return dataclasses.replace(strategy, name=strategy.name if named else file.stem, constants=constants)
 
 
-def _run(file: Path) -> types.ModuleType:
+def _run(file: Path, constants: Mapping[str, Any]) -> types.ModuleType:
     """Execute a strategy file as a module of its own."""
+    import cloudpickle  # deferred: contests' servers, where exported strategies run, lack it
+
     try:
-        code = compile(file.read_bytes(), str(file), "exec")
+        tree = ast.parse(file.read_bytes(), str(file))
+        file_constants.replace(tree, constants, str(file))
+        code = compile(tree, str(file), "exec")
     except OSError as error:
         raise StrategyError(f"cannot read strategy file {file}: {error.strerror or error}") from error
     except (SyntaxError, ValueError) as error:
@@ -258,7 +274,9 @@ def _run(file: Path) -> types.ModuleType:
         sys.path.append(folder)  # last, so that a strategy file never shadows an installed package
     module = types.ModuleType(f"qlstm_strategy_{file.stem}")
     module.__file__ = str(file.resolve())
+    setattr(module, file_constants.REPLACED, constants)
     sys.modules[module.__name__] = module  # classes of the file can then be found by name
+    cloudpickle.register_pickle_by_value(module)  # other processes cannot import it, so its code travels
     try:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:  # the user's code may raise anything

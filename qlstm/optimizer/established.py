@@ -1,20 +1,20 @@
-"""Search a strategy's constants: every combination, or random ones, each scored by the statistics of its weights."""
+"""The established toolbox's search: a function of data and arguments, every combination or random ones, scored."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 import xarray as xr
 
-from . import stats, ta
-from .errors import QlstmError
-from .progress import Progress
-from .weights import of
+from .. import parallel, stats, ta
+from ..errors import QlstmError
+from ..progress import Progress
+from ..weights import of
 
 __all__ = [
     "ArgumentSets",
@@ -133,7 +133,7 @@ def optimize_strategy(
     stats_function, stats_to_weight : callable, optional
         `standard_stats_function` and `standard_stats_to_weight` unless given.
     workers : int
-        Processes.
+        Processes; -1 means one for each core.
 
     Returns
     -------
@@ -144,16 +144,16 @@ def optimize_strategy(
     Raises
     ------
     QlstmError
-        When there is nothing to try, or every try failed; the first failure is the cause.
+        When there is nothing to try, every try failed (the first failure is the cause), or a worker was killed.
     """
     sets = list(argument_generator)
     if not sets:
         raise QlstmError("nothing to optimise: the argument generator is empty")
     score = stats_function or standard_stats_function, stats_to_weight or standard_stats_to_weight
-    tries = (joblib.delayed(_try)(data, output_function, arguments, *score) for arguments in sets)
+    work = partial(_try, data, output_function, *score)
     iterations = []
     with Progress("optimize", len(sets), unit="tries") as bar:
-        for iteration in joblib.Parallel(n_jobs=workers, return_as="generator")(tries):
+        for iteration in parallel.each(work, sets, jobs=workers):
             iterations.append(iteration)
             bar.advance()
     if all(iteration["exception"] for iteration in iterations):
@@ -172,9 +172,9 @@ def _rank(iteration: dict[str, Any]) -> float:
 def _try(
     data: xr.DataArray,
     output_function: Callable[..., xr.DataArray],
-    arguments: Arguments,
     stats_function: Callable[[xr.DataArray, xr.DataArray], dict[str, float]],
     stats_to_weight: Callable[[dict[str, float]], float],
+    arguments: Arguments,
 ) -> dict[str, Any]:
     """Score one set of arguments; a failure is part of the record, not the end of the search."""
     try:

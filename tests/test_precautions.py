@@ -1,0 +1,366 @@
+"""The daily run looks back before it goes on: missing days, restated data, other code, libraries or rules; dry runs."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+from toys import market
+
+import qlstm
+from qlstm import contests, precautions, state
+from qlstm.errors import StateChangedError, StateError
+from qlstm.state import codec
+
+CUBE = market()
+DAYS = CUBE.time.values[-6:]
+D = [str(t)[:10] for t in DAYS]
+
+
+def chase(data, state):
+    """Hold what rose since yesterday, half of it yesterday's book."""
+    close = data.sel(field="close", drop=True)
+    rose = (close.isel(time=-1, drop=True) > close.isel(time=-2, drop=True)) * 1.0
+    book = rose / max(1.0, float(rose.sum()))
+    book = book if state is None else (book + state["book"]) / 2
+    return book, {"book": book, "n": 1 if state is None else state["n"] + 1}
+
+
+CHASE = qlstm.Strategy(predict=chase, lookback_period=20, name="chase")
+
+
+def run(folder, t, strategy=CHASE, cube=CUBE, **settings):
+    return qlstm.run(strategy, cube, state_dir=folder, date=t, progress=False, **settings)
+
+
+def tree(folder):
+    """Return everything below a folder: files with their bytes and times, and folders."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        content = path.read_bytes() if path.is_file() else None
+        found[str(path.relative_to(folder))] = (content, path.stat().st_mtime_ns)
+    return found
+
+
+def kept(folder):
+    """Return the generations and their bytes."""
+    return {name: content for name, (content, _) in tree(folder).items() if content is not None and ".lock" not in name}
+
+
+def restated(factor=0.5, asset=1, rows=slice(None, -6)):
+    cube = CUBE.copy(deep=True)
+    cube.values[:4, rows, asset] *= factor
+    return cube
+
+
+# --- missing days
+
+
+def test_a_gap_is_refused_with_the_missing_days_and_both_fixes(tmp_path):
+    run(tmp_path, DAYS[0])
+    before = kept(tmp_path)
+    with pytest.raises(StateError) as refused:
+        run(tmp_path, DAYS[5], skip_gap=False)
+    assert str(refused.value) == (
+        f"4 trading days since {D[0]} were not run: {D[1]}, {D[2]}, {D[3]} and 1 more; --catch-up (catch_up=True) runs "
+        "them in order; --skip-gap (skip_gap=True) goes on without them"
+    )
+    assert kept(tmp_path) == before
+
+
+def test_a_gap_of_one_day_is_in_the_singular_and_no_gap_is_none(tmp_path):
+    run(tmp_path, DAYS[0])
+    with pytest.raises(StateError, match=f"^1 trading day since {D[0]} was not run: {D[1]};"):
+        run(tmp_path, DAYS[2], skip_gap=False)
+    assert run(tmp_path, DAYS[1], skip_gap=False).missing == []
+
+
+def test_skipped_days_are_noted_and_listed_and_caught_up_ones_are_not_missing(tmp_path):
+    for name in ("skip", "catch"):
+        run(tmp_path / name, DAYS[0])
+    skipped = run(tmp_path / "skip", DAYS[3])
+    assert (skipped.missing, skipped.caught_up, skipped.state["n"]) == ([DAYS[1], DAYS[2]], [], 2)
+    assert sum("were not run" in note for note in skipped.notes) == 1
+    caught = run(tmp_path / "catch", DAYS[3], catch_up=True, skip_gap=False)
+    assert (caught.missing, caught.caught_up, caught.state["n"]) == ([], [DAYS[1], DAYS[2]], 4)
+    assert caught.notes == []
+
+
+# --- restated data
+
+
+def test_restated_data_are_noted_with_what_changed_and_which_weights_would_differ(tmp_path):
+    for t in DAYS[:3]:
+        run(tmp_path / "live", t)
+    # The close of the day before the parent's is corrected, so what rose on the parent's day is another asset.
+    cube = CUBE.copy(deep=True)
+    cube.loc[{"field": "close", "time": DAYS[1], "asset": "TOY:001"}] *= 100
+    result = run(tmp_path / "live", DAYS[3], cube=cube)
+    (note,) = result.notes
+    assert result.changes == {"data": note}
+    assert f"the data up to {D[2]} have been restated since that day was run" in note
+    assert f"field close, asset TOY:001, first row {D[1]}" in note
+    # The plain way: go back one day and run that day again.
+    live = state.Store(tmp_path / "live" / "chase")
+    then = state.inspect(live.path(DAYS[2]) / "state.pickle.gz").weights
+    for t in DAYS[:2]:
+        run(tmp_path / "again", t)
+    now = run(tmp_path / "again", DAYS[2], cube=cube).positions
+    differ = {a for a in {*dict(then), *now} if abs(dict(then).get(a, 0.0) - now.get(a, 0.0)) > 1e-9}
+    assert differ
+    assert f"the weights of {D[2]} would differ: " in note
+    for asset in sorted(differ)[:1]:
+        assert f"{asset} {dict(then).get(asset, 0.0):.4f} would be {now.get(asset, 0.0):.4f}" in note
+
+
+def test_a_split_that_rescales_the_past_is_noted_and_said_to_change_nothing(tmp_path):
+    for t in DAYS[:2]:
+        run(tmp_path, t)
+    cube = CUBE.copy(deep=True)
+    cube.values[:4, :, 2] /= 2
+    first = str(CUBE.time.values[CUBE.time.values >= DAYS[1] - np.timedelta64(20, "D")][0])[:10]
+    (note,) = run(tmp_path, DAYS[2], cube=cube).notes
+    assert f"fields close, high, low, open, asset TOY:002, first row {first}" in note
+    assert note.endswith(f"the weights of {D[1]} would be the same")
+
+
+def test_equal_data_longer_or_wider_are_not_noted(tmp_path):
+    run(tmp_path, DAYS[0], cube=CUBE.sel(time=slice(None, DAYS[0])))
+    assert run(tmp_path, DAYS[1], cube=CUBE.sel(time=slice(DAYS[1] - np.timedelta64(20, "D"), DAYS[2]))).changes == {}
+    assert run(tmp_path, DAYS[2]).changes == {}
+
+
+def test_what_lies_before_the_window_may_change(tmp_path):
+    run(tmp_path, DAYS[0])
+    assert run(tmp_path, DAYS[1], cube=restated(rows=slice(None, -30))).changes == {}
+
+
+def test_the_comparison_says_so_where_the_day_before_the_parent_is_not_kept(tmp_path):
+    for t in DAYS[:3]:
+        run(tmp_path, t)
+    state.Store(tmp_path / "chase").prune(1)
+    assert "since the day it started from is not kept" in run(tmp_path, DAYS[3], cube=restated()).changes["data"]
+
+
+def test_the_comparison_of_a_first_day_starts_from_nothing(tmp_path):
+    run(tmp_path, DAYS[0])
+    assert f"the weights of {D[0]} would be" in run(tmp_path, DAYS[1], cube=restated()).changes["data"]
+
+
+def test_restated_data_are_noted_where_a_contest_hands_the_state_over(tmp_path, monkeypatch):
+    first = run(tmp_path / "a", DAYS[0])
+    monkeypatch.setenv("IN_STATE_PATH", str(first.folder / "state.pickle.gz"))
+    noted = run(tmp_path / "b", DAYS[1], cube=restated()).changes["data"]
+    assert "asset TOY:001" in noted
+    assert "the store does not keep that day" in noted
+
+
+def test_a_strategy_that_fails_on_restated_data_does_not_stop_the_day(tmp_path):
+    def picky(data, state):
+        if data.time.values[-1] == DAYS[1] and float(data.min()) < 0:
+            raise RuntimeError("a price below zero")
+        return chase(data, state)
+
+    strategy = qlstm.Strategy(predict=picky, lookback_period=20, name="picky")
+    for t in DAYS[:2]:
+        run(tmp_path, t, strategy)
+    result = run(tmp_path, DAYS[2], strategy, cube=restated(-1.0, rows=slice(None, -5)))
+    assert "its weights cannot be compared: " in result.changes["data"]
+    assert "a price below zero" in result.changes["data"]
+
+
+def test_the_comparison_leaves_the_days_own_result_as_it_is(tmp_path):
+    """It runs the strategy once more; that must not show in seeds, memory or weights."""
+
+    def draw(data):
+        return {"drawn": np.random.random(3)}
+
+    def noisy(models, data, state):
+        book, state = chase(data, state)
+        return book * np.random.random(), {**state, "drawn": models["drawn"].sum() + np.random.random()}
+
+    strategy = qlstm.Strategy(train=draw, predict=noisy, lookback_period=20, retrain_interval=1, name="noisy")
+    for name in ("seen", "unseen"):
+        for t in DAYS[:2]:
+            run(tmp_path / name, t, strategy)
+    store = state.Store(tmp_path / "unseen" / "noisy")
+    cube = restated()
+    seen = run(tmp_path / "seen", DAYS[2], strategy, cube=cube)
+    _without_imprint(store, DAYS[1], strategy)
+    unseen = run(tmp_path / "unseen", DAYS[2], strategy, cube=cube)
+    assert (set(seen.changes), unseen.changes) == ({"data"}, {})
+    np.testing.assert_array_equal(seen.raw.values, unseen.raw.values)
+    assert seen.state["drawn"] == unseen.state["drawn"]
+
+
+def _without_imprint(store, t, strategy):
+    """Commit a generation again as a version of qlstm that knew no imprint would have."""
+    memory, (_, weights) = store.read(t, strategy), store.contents(t)
+    before = store.newest(before=t)
+    store.rollback(before)
+    store.commit(t, memory, weights, strategy=strategy, parent=before)
+
+
+# --- code, libraries, contest
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Return a function that writes a strategy file with a comment, and loads it."""
+
+    def load(comment):
+        file = tmp_path / "idea.py"
+        file.write_text(
+            f"import qlstm\nfrom test_precautions import chase\n{comment}\n"
+            "def predict(data, state):\n    return chase(data, state)\n"
+            "strategy = qlstm.Strategy(predict=predict, lookback_period=20)\n"
+        )
+        return qlstm.load_strategy(file)
+
+    return load
+
+
+def test_other_code_is_noted_and_refused_when_strict(tmp_path, edited):
+    run(tmp_path / "s", DAYS[0], edited("# one"))
+    before = kept(tmp_path / "s")
+    with pytest.raises(StateChangedError, match=r"refused as asked \(strict\): .* was written by other code than"):
+        run(tmp_path / "s", DAYS[1], edited("# two"), strict=True)
+    assert kept(tmp_path / "s") == before
+    result = run(tmp_path / "s", DAYS[1], edited("# two"))
+    assert set(result.changes) == {"code"}
+    assert result.notes == [result.changes["code"]]
+
+
+def test_other_libraries_are_noted_by_name_and_refused_when_strict(tmp_path, monkeypatch):
+    older = codec.versions() | {"numpy": "1.26.4", "gone": "3"}
+    with monkeypatch.context() as patched:
+        patched.setattr(codec, "versions", lambda: older)
+        run(tmp_path, DAYS[0])
+    with pytest.raises(StateChangedError, match="written with other libraries"):
+        run(tmp_path, DAYS[1], strict=True)
+    noted = run(tmp_path, DAYS[1]).changes["versions"]
+    assert noted.endswith(f"with other libraries: gone 3 is now missing, numpy 1.26.4 is now {np.__version__}")
+
+
+def test_another_contest_is_refused_unless_allowed(tmp_path):
+    run(tmp_path, DAYS[0])
+    before, other = kept(tmp_path), dataclasses.replace(CHASE, contest="stocks_long")
+    with pytest.raises(
+        StateError, match=r"was decided for contest stocks_nasdaq100, strategy chase.* is for stocks_lo"
+    ):
+        run(tmp_path, DAYS[1], other)
+    with pytest.raises(StateChangedError, match="decided for contest"):
+        run(tmp_path, DAYS[1], other, strict=True, allow_changes=True)
+    assert kept(tmp_path) == before
+    allowed = run(tmp_path, DAYS[1], other, allow_changes=True)
+    assert set(allowed.changes) == {"contest"}
+    assert run(tmp_path, DAYS[2], other).changes == {}
+
+
+def test_a_contest_of_the_same_name_with_other_rules_is_another_one(tmp_path, monkeypatch):
+    run(tmp_path, DAYS[0])
+    changed = dataclasses.replace(contests.get("stocks_nasdaq100"), long_only=True)
+    monkeypatch.setitem(contests._REGISTRY, "stocks_nasdaq100", changed)
+    with pytest.raises(StateError, match="other rules of stocks_nasdaq100: long_only False is now True"):
+        run(tmp_path, DAYS[1], dataclasses.replace(CHASE, contest="stocks_nasdaq100"))
+
+
+def test_rules_that_only_one_version_of_qlstm_knows_are_no_change(tmp_path):
+    rules = json.loads(json.dumps(dataclasses.asdict(CHASE.rules)))
+    rules["of_later"] = rules.pop("min_sharpe")
+    parent = precautions.Parent(header={"contest": rules}, path=tmp_path)
+    assert precautions.changes(CHASE, parent, CUBE, None, None) == {}
+
+
+def test_strict_without_a_change_runs(tmp_path):
+    run(tmp_path, DAYS[0], strict=True)
+    assert run(tmp_path, DAYS[1], strict=True).notes == []
+
+
+def test_strict_refuses_restated_data_and_says_what_they_are(tmp_path):
+    for t in DAYS[:2]:
+        run(tmp_path, t)
+    before = kept(tmp_path)
+    with pytest.raises(StateChangedError, match="asset TOY:001, first row"):
+        run(tmp_path, DAYS[2], cube=restated(), strict=True)
+    assert kept(tmp_path) == before
+
+
+def test_a_state_without_metadata_is_taken_as_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "state.in.pickle.gz"
+    path.write_bytes(state.to_plain(qlstm.Memory(None, None, {"book": 0.0, "n": 5})))
+    monkeypatch.setenv("IN_STATE_PATH", str(path))
+    result = run(tmp_path, DAYS[0], strict=True)
+    assert (result.changes, result.state["n"], result.parent) == ({}, 6, None)
+
+
+# --- dry runs
+
+
+def test_a_dry_run_leaves_not_one_byte(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OUTPUT_PATH", str(tmp_path / "out" / "fractions.nc.gz"))
+    monkeypatch.setenv("OUT_STATE_PATH", str(tmp_path / "out" / "state.out.pickle.gz"))
+    run(tmp_path / "state", DAYS[0], dry_run=True)
+    assert tree(tmp_path) == {}
+    run(tmp_path / "state", DAYS[0])
+    before = tree(tmp_path)
+    for settings in ({}, {"catch_up": True}, {"cube": restated()}):
+        run(tmp_path / "state", DAYS[4], dry_run=True, **settings)
+    run(tmp_path / "state", DAYS[0], dry_run=True)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("catch_up", [False, True])
+def test_a_dry_run_says_what_the_run_then_does(tmp_path, catch_up):
+    run(tmp_path, DAYS[0])
+    dry = run(tmp_path, DAYS[3], catch_up=catch_up, dry_run=True)
+    wet = run(tmp_path, DAYS[3], catch_up=catch_up)
+    np.testing.assert_array_equal(dry.weights.values, wet.weights.values)
+    assert dry.state["n"] == wet.state["n"] == (4 if catch_up else 2)
+    assert dry.to_dict() | {"dry_run": False} == wet.to_dict()
+    assert all(path.is_file() for path in dry.files)
+
+
+def test_a_dry_run_is_refused_what_a_run_is(tmp_path):
+    for t in DAYS[:2]:
+        run(tmp_path, t)
+    with pytest.raises(StateError, match="do not follow from this new"):
+        run(tmp_path, DAYS[0], cube=restated(), dry_run=True)
+    with pytest.raises(StateError, match="was not run"):
+        run(tmp_path, DAYS[3], dry_run=True, skip_gap=False)
+    with pytest.raises(StateChangedError):
+        run(tmp_path, DAYS[2], cube=restated(), dry_run=True, strict=True)
+    unsaveable = dataclasses.replace(CHASE, predict=lambda data, state: (chase(data, None)[0], {"f": open}))
+    with pytest.raises(StateError, match=r"state\['f'\]"):
+        run(tmp_path, DAYS[2], unsaveable, dry_run=True)
+    assert run(tmp_path, DAYS[1], dry_run=True).repeated
+
+
+def test_a_dry_run_does_not_wait_for_a_writer(tmp_path):
+    run(tmp_path, DAYS[0])
+    with state.Store(tmp_path / "chase").lock():
+        assert run(tmp_path, DAYS[1], dry_run=True).state["n"] == 2
+
+
+# --- the result
+
+
+def test_the_result_tells_parent_training_and_repetition_and_is_json(tmp_path):
+    strategy = qlstm.Strategy(
+        train=lambda data: {"rows": data.sizes["time"]},
+        predict=lambda models, data, state: chase(data, state),
+        lookback_period=20,
+        retrain_interval=5,
+        name="trained",
+    )
+    first, second = run(tmp_path, DAYS[0], strategy), run(tmp_path, DAYS[1], strategy)
+    assert (first.parent, first.retrained, first.repeated) == (None, True, False)
+    assert (second.parent, second.retrained, second.repeated) == (DAYS[0], False, False)
+    assert run(tmp_path, DAYS[1], strategy).repeated
+    known = json.loads(json.dumps(second.to_dict()))
+    assert (known["date"], known["parent"], known["trained_at"]) == (D[1], D[0], D[0])
+    assert known["weights"] == second.positions
+    assert list(known["weights"].values()) == sorted(known["weights"].values(), reverse=True)
+    assert [os.path.basename(path) for path in known["files"]] == ["state.pickle.gz", "fractions.nc.gz"]
