@@ -12,6 +12,9 @@ from ._lazy import attribute
 
 if TYPE_CHECKING:
     from . import (
+        analysis,
+        asof,
+        audit,
         baselines,
         contests,
         data,
@@ -21,17 +24,22 @@ if TYPE_CHECKING:
         forward_looking,
         garch,
         graph,
+        labels,
         ledger,
         metrics,
         neutralization,
         nn,
         optimizer,
         output,
+        portfolio,
         report,
+        risk,
+        scaling,
         significance,
         state,
         stats,
         ta,
+        universe,
     )
     from .backtester import Result, backtest, backtest_ml
     from .contests import Contest
@@ -47,6 +55,9 @@ __all__ = [
     "RunResult",
     "Strategy",
     "__version__",
+    "analysis",
+    "asof",
+    "audit",
     "backtest",
     "backtest_ml",
     "baselines",
@@ -58,6 +69,7 @@ __all__ = [
     "forward_looking",
     "garch",
     "graph",
+    "labels",
     "ledger",
     "load_strategy",
     "metrics",
@@ -65,12 +77,16 @@ __all__ = [
     "nn",
     "optimizer",
     "output",
+    "portfolio",
     "report",
+    "risk",
     "run",
+    "scaling",
     "significance",
     "state",
     "stats",
     "ta",
+    "universe",
 ]
 
 _HOMES = {

@@ -15,12 +15,17 @@ from typing import Any
 import click
 
 from . import __version__
+from .cli_backtest import backtest
+from .cli_check import check
+from .cli_common import load, table
+from .cli_export import export
+from .cli_models import models
+from .cli_optimize import optimize
+from .cli_run import run
 from .cli_state import state
-from .errors import QlstmError
+from .errors import QlstmError, StateChangedError
 
 __all__ = ["main"]
-
-_DATA_HELP = "'sample', a .nc file, or a folder of CSV or Parquet files, one per asset."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,67 +35,13 @@ def cli(debug: bool) -> None:
     """Stateful, machine-learned trading strategies: backtest them, run them daily, inspect what they keep."""
 
 
+cli.add_command(backtest)
+cli.add_command(check)
+cli.add_command(export)
+cli.add_command(models)
+cli.add_command(optimize)
+cli.add_command(run)
 cli.add_command(state)
-
-
-@cli.command()
-@click.argument("strategy", type=click.Path(path_type=Path))
-@click.option("--data", "source", default="sample", show_default=True, help=_DATA_HELP)
-@click.option("--start", help="First day to predict; by default the first with full windows.")
-@click.option("--end", help="Last day to predict; nothing after it is touched.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: results/<strategy>]")
-def backtest(strategy: Path, source: str, start: str | None, end: str | None, out: Path | None) -> None:
-    """Backtest STRATEGY over years.
-
-    Prints its statistics and writes weights, the contest's file, state, report and manifest.
-    """
-    from . import backtester, files, report, results
-    from .strategy import load_strategy
-
-    loaded = load_strategy(strategy)
-    cube = _load(source)
-    folder = files.ensure_folder(out or Path("results") / str(loaded.name))
-    result = backtester.backtest(strategy=loaded, data=cube, start_date=start, end_date=end, build_plots=False)
-    written = results.save(result, folder, cube, source)
-    _note(str(cube.attrs.get("note", "")))
-    for note in result.notes:
-        _note(note)
-    _table(report.summary(result))
-    click.echo(f"written to {folder}: {', '.join(path.name for path in written)}")
-
-
-@cli.command()
-@click.argument("strategy", type=click.Path(path_type=Path))
-@click.option("--data", "source", default="sample", show_default=True, help=_DATA_HELP)
-@click.option("--state-dir", default="state", show_default=True, type=click.Path(path_type=Path))
-@click.option("--date", help="The day to decide; the data's last one by default.")
-@click.option("--catch-up", is_flag=True, help="Run each missing trading day first, in order.")
-def run(strategy: Path, source: str, state_dir: Path, date: str | None, catch_up: bool) -> None:
-    """Run STRATEGY for one day.
-
-    Starts from the memory of the day before, and saves weights and memory together.
-    """
-    from . import runner
-    from .cube import day
-    from .strategy import load_strategy
-
-    loaded = load_strategy(strategy)
-    cube = _load(source)
-    result = runner.run(loaded, cube, state_dir=state_dir, date=date, catch_up=catch_up)
-    _note(str(cube.attrs.get("note", "")))
-    for note in result.notes:
-        _note(note)
-    if result.caught_up:
-        click.echo(f"caught up {len(result.caught_up)} days from {day(result.caught_up[0])}")
-    held = result.weights.isel(time=0)
-    held = held[held.values != 0]
-    order = abs(held).argsort().values[::-1]
-    _table([(str(held["asset"].values[i]), f"{held.values[i]:+.4f}") for i in order])
-    trained = "never trained" if result.memory.trained_at is None else f"trained {day(result.memory.trained_at)}"
-    gross = f"{float(abs(held).sum()):.4f}"
-    click.echo(
-        f"{day(result.date)}: {held.size} positions, {gross} of the capital, {trained}; saved in {result.folder}"
-    )
 
 
 @cli.group()
@@ -104,8 +55,8 @@ def data_info(source: str) -> None:
     """Summarise SOURCE: size, fields, dates, gaps, liquidity."""
     from .data import info
 
-    facts = info(_load(source))
-    _table([(label.replace("_", " "), _words(fact)) for label, fact in facts.items() if fact not in (None, {}, [])])
+    facts = info(load(source))
+    table([(label.replace("_", " "), _words(fact)) for label, fact in facts.items() if fact not in (None, {}, [])])
 
 
 @data.command("validate")
@@ -130,15 +81,9 @@ def data_import(source: str, target: Path) -> None:
     """Read SOURCE (a folder of CSV or Parquet files, or a cube) and write it as one netCDF cube to TARGET."""
     from .data import save
 
-    cube = _load(source)
+    cube = load(source)
     save(cube, target)
     click.echo(f"{target}: {' × '.join(f'{size} {dim}' for dim, size in cube.sizes.items())}")
-
-
-def _load(source: str) -> Any:
-    from .data import load
-
-    return load(source)
 
 
 def _words(fact: Any) -> str:
@@ -147,30 +92,6 @@ def _words(fact: Any) -> str:
     if isinstance(fact, list):
         return ", ".join(map(str, fact))
     return f"{fact:.4g}" if isinstance(fact, float) else str(fact)
-
-
-def _table(rows: list[tuple[str, str]]) -> None:
-    """Print two columns: drawn by rich on a terminal, plain elsewhere."""
-    if sys.stdout.isatty():
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=box.SIMPLE, show_header=False)
-        table.add_column()
-        table.add_column(justify="right")
-        for label, value in rows:
-            table.add_row(label, value)
-        Console().print(table)
-        return
-    width = max((len(label) for label, _ in rows), default=0)
-    for label, value in rows:
-        click.echo(f"{label:<{width}}  {value}")
-
-
-def _note(text: str) -> None:
-    if text:
-        click.echo(f"note: {text}", err=True)
 
 
 def _one_line_warnings(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -204,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         click.echo(f"error: {_one_line(str(error))}", err=True)
-        status = 2
+        status = 1 if isinstance(error, StateChangedError) else 2
     except Exception as error:  # whatever is left is ours: one line all the same
         if debug:
             raise

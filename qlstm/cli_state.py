@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["state"]
 
 _PATH = click.Path(path_type=Path)
+_HOME: Callable[[Any], Any] = click.option(
+    "--state-dir", type=_PATH, default="state", show_default=True, help="Where dates are looked up."
+)
 _JSON: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -28,7 +31,8 @@ _JSON: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, he
 def state() -> None:
     """Look at saved state; runs nothing in it.
 
-    PATH is a state file, a strategy's folder (for its newest generation), or a state folder that holds one strategy.
+    PATH is a state file, the folder of a day, a strategy's folder (for its newest day), or a state folder that holds
+    one strategy. A date, like 2024-03-15, is looked up in --state-dir.
     """
 
 
@@ -36,22 +40,26 @@ def _print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2))
 
 
-@state.command("show")
-@click.argument("path", type=_PATH)
+@state.command("show", short_help="Dates, strategy, weights, models, the state.")
+@click.argument("path", metavar="[PATH | DATE]", required=False)
+@_HOME
 @_JSON
-def _show(path: Path, as_json: bool) -> None:
-    """Show what PATH holds: dates, strategy, weights, models, the state."""
+def _show(path: str | None, state_dir: Path, as_json: bool) -> None:
+    """Show what a state file holds: dates, strategy, weights, models, the state.
+
+    Without PATH or DATE, that is the newest in --state-dir.
+    """
     from . import state as saved
 
-    seen = saved.inspect(saved.newest_file(path))
+    seen = saved.inspect(saved.find_file(path or str(state_dir), state_dir))
     if as_json:
         _print_json(seen.to_dict())
     else:
         click.echo("\n".join(saved.render(seen)))
 
 
-@state.command("list")
-@click.argument("path", type=_PATH)
+@state.command("list", short_help="The days kept, and which each follows from.")
+@click.argument("path", type=_PATH, default="state")
 @_JSON
 def _list(path: Path, as_json: bool) -> None:
     """List the generations of a strategy, oldest first, and which each follows from."""
@@ -67,23 +75,24 @@ def _list(path: Path, as_json: bool) -> None:
         click.echo(f"{one.date}  {one.problem or f'{one.size:>12,} bytes  {code}  {parent}'}")
 
 
-@state.command("diff")
-@click.argument("before", type=_PATH)
-@click.argument("after", type=_PATH)
+@state.command("diff", short_help="What changed between two days.")
+@click.argument("before")
+@click.argument("after")
+@_HOME
 @_JSON
-def _diff(before: Path, after: Path, as_json: bool) -> None:
-    """Show what changed from BEFORE to AFTER: state files, or the folders of two generations."""
+def _diff(before: str, after: str, state_dir: Path, as_json: bool) -> None:
+    """Show what changed from BEFORE to AFTER, each a PATH or a date."""
     from . import state as saved
 
-    found = saved.compare(saved.newest_file(before), saved.newest_file(after))
+    found = saved.compare(saved.find_file(before, state_dir), saved.find_file(after, state_dir))
     if as_json:
         _print_json(found.to_dict())
     else:
         click.echo("\n".join(found.lines()))
 
 
-@state.command("verify")
-@click.argument("path", type=_PATH)
+@state.command("verify", short_help="Look at every byte; exit status 1 if wrong.")
+@click.argument("path", type=_PATH, default="state")
 @_JSON
 def _verify(path: Path, as_json: bool) -> None:
     """Look at every byte of PATH; exit status 1 when something is wrong."""
@@ -95,11 +104,14 @@ def _verify(path: Path, as_json: bool) -> None:
     else:
         for problem in found.problems:
             click.echo(" ".join(problem.split()))
-        click.echo(f"{found.path}: {found.checked} checked, {len(found.problems) or 'no'} problems")
+        for note in found.notes:
+            click.echo(f"note: {note}")
+        count = len(found.problems)
+        click.echo(f"{found.path}: {found.checked} checked, {count or 'no'} problem{'' if count == 1 else 's'}")
     sys.exit(1 if found.problems else 0)
 
 
-@state.command("rollback")
+@state.command("rollback", short_help="Remove the days after one.")
 @click.argument("path", type=_PATH)
 @click.argument("date")
 @_JSON
@@ -111,7 +123,7 @@ def _rollback(path: Path, date: str, as_json: bool) -> None:
     _removed(store.folder, store.rollback(saved.as_of(date)), as_json)
 
 
-@state.command("prune")
+@state.command("prune", short_help="Remove the oldest days.")
 @click.argument("path", type=_PATH)
 @click.option("--keep", type=int, required=True, help="How many of the newest generations stay.")
 @_JSON
@@ -123,7 +135,7 @@ def _prune(path: Path, keep: int, as_json: bool) -> None:
     _removed(store.folder, store.prune(keep), as_json)
 
 
-@state.command("convert")
+@state.command("convert", short_help="Write a state file in another form.")
 @click.argument("source", type=_PATH)
 @click.argument("target", type=_PATH)
 @click.option("--plain", is_flag=True, help="Write what the established toolbox and notebooks read; else our own form.")
@@ -143,7 +155,8 @@ def _convert(source: Path, target: Path, plain: bool, file: Path | None) -> None
         files.write_bytes(target, saved.to_plain(memory, strategy))
     else:
         saved.write(memory, target, strategy)
-    click.echo(f"{target}: {'ordinary pickle, to be read only by who trusts it' if plain else 'state file'} of {path}")
+    form = "an ordinary pickle, which runs what it names when it is opened" if plain else "a state file"
+    click.echo(f"{target}: {path} as {form}")
 
 
 def _removed(folder: Path, dates: list[np.datetime64], as_json: bool) -> None:

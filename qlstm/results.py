@@ -8,6 +8,7 @@ import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -57,11 +58,13 @@ def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str)
         contents["state.out.pickle.gz"] = codec.encode(result.memory, strategy=result.strategy, as_of=as_of)
     except StateError as error:
         result.notes.append(f"no state.out.pickle.gz: {error}")
+    origin = _origin(result, data, data_name)
     try:
-        contents["report.html"] = report.render(result, str(data.attrs.get("note", ""))).encode()
+        page = report.render(result, data, note=str(data.attrs.get("note", "")), manifest=origin)
+        contents["report.html"] = page.encode()
     except OutputError as error:
         result.notes.append(f"no report.html: {error}")
-    contents["manifest.json"] = _manifest(result, contents, data, data_name)
+    contents["manifest.json"] = _manifest(origin, result.notes, contents)
     paths = {folder / name: content for name, content in contents.items()}
     files.write_files(paths)
     for name in set(FILES) - set(contents):  # an older run's file would contradict the new ones
@@ -69,19 +72,22 @@ def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str)
     return list(paths)
 
 
-def _manifest(result: Result, contents: dict[str, bytes], data: xr.DataArray, data_name: str) -> bytes:
-    """Return hashes of code, data, environment and outputs, and the seed, as JSON; equal runs give equal bytes."""
+def _origin(result: Result, data: xr.DataArray, data_name: str) -> dict[str, Any]:
+    """Return what the figures come from: code, seed, contest, period, data and environment, with their hashes."""
     times = result.weights["time"].values
-    manifest = {
+    return {
         "strategy": {"name": result.strategy.name, "sha256": result.strategy.code_hash, "seed": result.strategy.seed},
         "contest": result.contest.name,
         "period": [str(times[0])[:10], str(times[-1])[:10]],
         "data": {"name": data_name, "sha256": _data_hash(data), "note": data.attrs.get("note", "")},
         "environment": {"python": platform.python_version(), "machine": platform.machine()} | _versions(),
-        "notes": result.notes,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
-    return (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _manifest(origin: dict[str, Any], notes: list[str], contents: dict[str, bytes]) -> bytes:
+    """Return the origin, the notes and the hashes of the files as JSON; equal runs give equal bytes."""
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    return (json.dumps(origin | {"notes": notes, "files": hashes}, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _data_hash(data: xr.DataArray) -> str:

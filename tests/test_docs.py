@@ -14,7 +14,16 @@ from conftest import ROOT
 import qlstm
 
 TOOLBOX = (ROOT / "docs" / "toolbox.md").read_text()
-WITH_CODE = ("README.md", "docs/significance.md", "docs/strategies.md", "docs/synthetic.md", "docs/toolbox.md")
+WITH_CODE = (
+    "README.md",
+    "docs/learning.md",
+    "docs/portfolio.md",
+    "docs/report.md",
+    "docs/significance.md",
+    "docs/strategies.md",
+    "docs/synthetic.md",
+    "docs/toolbox.md",
+)
 DOCUMENTED = ("ta", "stats", "output", "filter", "exposure", "exits", "neutralization")
 # Called the same, but compared on real data only, which are not part of the project.
 ELSEWHERE = {"stats.check_exposure", "output.calc_sharpe_ratio_for_check", "forward_looking.check_forward_looking"}

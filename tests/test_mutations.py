@@ -34,62 +34,117 @@ MUTATIONS = {
     "calls are seeded": ("engine.py", "    generators.seed(strategy.seed, t)\n", "", "test_engine.py"),
     "infinite weights are refused": ("engine.py", "infinite.any()", "False", "test_engine.py"),
     "every asset starts from the seed": ("nn/prototypes.py", "torch.manual_seed(seed)", "pass", "test_nn.py"),
+    "names looked at too early are looked at again": (
+        "training.py",
+        "if not any(job.misled for job in jobs):",
+        "if True:",
+        "test_training.py",
+    ),
+    "a put off fit keeps its own data": (
+        "nn/samples.py",
+        "np.array(inputs, dtype",
+        "np.asarray(inputs, dtype",
+        "test_training.py",
+    ),
+    "stored models are of this data": (
+        "modelstore.py",
+        "{self._code} {t} {data}",
+        "{self._code} {t}",
+        "test_modelstore.py",
+    ),
+    "stored models are of this code": ("modelstore.py", "{self._code} {t} {data}", "{t} {data}", "test_modelstore.py"),
+    "a checkpoint is of this run": (
+        "checkpoint.py",
+        'if described["run"] == self._run:',
+        "if True:",
+        "test_resume.py",
+    ),
     "a generation is flushed before its rename": ("files.py", "        fsync_folder(new)\n", "", "test_files.py"),
     "a removed generation goes by one rename": (
         "files.py",
         "        os.rename(folder, gone)\n        fsync_folder(folder.parent)\n",
         "        _remove_folder(folder)\n",
-        "test_store_model.py",
+        "test_store_crashes.py::test_removing_a_generation_is_one_rename_flushed_before_its_files_go",
     ),
     "the rename of a removal is flushed": (
         "files.py",
         "        os.rename(folder, gone)\n        fsync_folder(folder.parent)\n",
         "        os.rename(folder, gone)\n",
-        "test_store.py",
+        "test_store_crashes.py::test_removing_a_generation_is_one_rename_flushed_before_its_files_go",
     ),
     "a rollback removes the newest first": (
         "state/store.py",
         "self._withdraw(reversed(later))",
         "self._withdraw(later)",
-        "test_store_model.py",
+        "test_store_crashes.py::test_removing_a_generation_is_one_rename_flushed_before_its_files_go",
+    ),
+    "a generation is published by one rename": (
+        "files.py",
+        "        os.mkdir(new)\n        for name",
+        "        new = folder\n        os.makedirs(new, exist_ok=True)\n        for name",
+        "test_store_crashes.py::test_whichever_system_call_fails_the_old_or_the_new_generation_is_there",
     ),
     "one process writes at a time": (
-        "state/store.py",
-        "            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
-        "            pass\n",
-        "test_store.py",
+        "state/locking.py",
+        "        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "        pass\n",
+        "test_store_lock.py",
+    ),
+    "one process writes at a time without flock": (
+        "state/locking.py",
+        "        if _lives(holder) and",
+        "        if False and",
+        "test_store_lock.py",
+    ),
+    "a failing disk is not a file system without flock": (
+        "state/locking.py",
+        "if error.errno not in _UNSUPPORTED:",
+        "if False:",
+        "test_store_lock.py",
+    ),
+    "a failing disk is not a file system without flushing": (
+        "files.py",
+        "if error.errno not in _UNSUPPORTED:",
+        "if False:",
+        "test_files.py",
+    ),
+    "a name in a pickle gives a maker of ours, not what it names": (
+        "state/payload.py",
+        "        return self.names[module, name]\n",
+        "        return super().find_class(module, name)\n",
+        "test_state_hostile.py::test_nothing_but_values_gets_out_of_a_pickle",
     ),
     "a past day is not rewritten": ("state/store.py", "if dates and dates[-1] > as_of:", "if False:", "test_store.py"),
     "weights belong to their day": (
         "state/store.py",
         'if known.get("weights_sha256") not in (None, hashlib.sha256(weights).hexdigest()):',
         "if False:",
-        "test_store.py",
+        "test_store_lineage.py",
     ),
     "the payload matches its hash": (
         "state/envelope.py",
         'if known and hashlib.sha256(payload).hexdigest() != known.get("payload_sha256"):',
         "if False:",
-        "test_state.py",
+        "test_state_file.py",
     ),
     "an unpacked file is bounded": (
         "state/envelope.py",
         "parts, left, at = [], size + 1, 0",
         "parts, left, at = [], 1 << 40, 0",
-        "test_state.py",
+        "test_state_hostile.py",
     ),
     "only listed names are read": (
         "state/opcodes.py",
         "        elif (module, name) not in self.allowed:",
         "        elif False:",
-        "test_state.py",
+        "test_state_hostile.py",
     ),
-    "nesting is bounded": ("state/opcodes.py", "if depth > MAX_DEPTH:", "if False:", "test_state.py"),
+    "nesting is bounded": ("state/opcodes.py", "if depth > MAX_DEPTH:", "if False:", "test_state_hostile.py"),
     "an array has the bytes of its shape": (
         "state/makers.py",
         "if len(buffer) != count * dtype.itemsize:",
         "if False:",
-        "test_state.py",
+        "test_state_hostile.py",
     ),
     "a class is one of the strategy's own": (
         "state/networks.py",
@@ -101,7 +156,33 @@ MUTATIONS = {
         "state/codec.py",
         "    _check_way_back(content, namespace)\n",
         "",
-        "test_state.py",
+        "test_state_values.py",
+    ),
+    "missing days are refused": ("runner.py", "if gap and not skip_gap:", "if False:", "test_precautions.py"),
+    "a dry run writes nothing": (
+        "runner.py",
+        "save = _rehearse if dry_run else _save",
+        "save = _save",
+        "test_precautions.py",
+    ),
+    "a dry run is refused what a run is": (
+        "runner.py",
+        "    store.is_new(decision.date, store.pack(*_parts(strategy, data, decision, kept)))\n",
+        "    store.pack(*_parts(strategy, data, decision, kept))\n",
+        "test_precautions.py",
+    ),
+    "strict refuses what has changed": ("precautions.py", "if strict and found:", "if False:", "test_precautions.py"),
+    "another contest is refused": (
+        "precautions.py",
+        'if "contest" in found and not allow_changes:',
+        "if False:",
+        "test_precautions.py",
+    ),
+    "restated data are noticed": (
+        "imprint.py",
+        '        found.update(self.values[field][:, row][:, :, asset].astype("<f8").tobytes())\n',
+        "",
+        "test_imprint.py",
     ),
     "names in html are escaped": (
         "state/rendering.py",
@@ -124,9 +205,14 @@ def copied(folder):
     return folder / "qlstm"
 
 
-# The state's own tests take long, so their mutations run with the soak tests but for the store's.
+# These tests take long, so their mutations run with the soak tests.
 CASES = [
-    pytest.param(name, marks=pytest.mark.soak) if files.startswith(("test_state", "test_store_model")) else name
+    pytest.param(name, marks=pytest.mark.soak)
+    if files.startswith(
+        ("test_state", "test_store_", "test_resume", "test_training", "test_precautions", "test_modelstore")
+    )
+    and "::" not in files
+    else name
     for name, (_, _, _, files) in MUTATIONS.items()
 ]
 

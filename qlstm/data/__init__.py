@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._lazy import attribute
-from . import stocks
+from . import quality, stocks
 from .netcdf import save
 from .source import load
 from .summary import info, sectors
@@ -18,7 +18,7 @@ from .summary import info, sectors
 if TYPE_CHECKING:
     from . import synthetic
 
-__all__ = ["info", "load", "save", "sectors", "stocks", "synthetic"]
+__all__ = ["info", "load", "quality", "save", "sectors", "stocks", "synthetic"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,93 @@
+"""Other futures: the same cube with everything after a day replaced, so that whoever saw it gives himself away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["VARIANTS", "after", "beyond_the_trade"]
+
+_FLAGS = ("is_liquid",)
+_FACTOR = 3.0  # more than any label's threshold or any rank's gap
+
+
+def _noise(values: np.ndarray, past: np.ndarray, rng: np.random.Generator, flags: np.ndarray) -> np.ndarray:
+    """Shake every number by the size of its field's and asset's own changes; flags stay."""
+    with np.errstate(all="ignore"):
+        steps = np.diff(np.log(np.where(past > 0, past, np.nan)), axis=1)
+        size = np.nan_to_num(np.sqrt(np.nanmean(np.square(steps), axis=1, keepdims=True))) + 1e-3
+    factors = np.exp(size * rng.standard_normal(values.shape))
+    return np.where(flags[:, np.newaxis, np.newaxis], values, values * factors)
+
+
+def _missing(values: np.ndarray, past: np.ndarray, rng: np.random.Generator, flags: np.ndarray) -> np.ndarray:
+    return np.full_like(values, np.nan)
+
+
+def _scaled(values: np.ndarray, past: np.ndarray, rng: np.random.Generator, flags: np.ndarray) -> np.ndarray:
+    """Multiply each asset by 3 or 1/3, so that ranks change too; flags stay."""
+    factors = _FACTOR ** rng.choice([-1.0, 1.0], size=values.shape[2])
+    return np.where(flags[:, np.newaxis, np.newaxis], values, values * factors)
+
+
+def _permuted(values: np.ndarray, past: np.ndarray, rng: np.random.Generator, flags: np.ndarray) -> np.ndarray:
+    """Exchange the rows, then the assets."""
+    return values[:, rng.permutation(values.shape[1])][:, :, rng.permutation(values.shape[2])]
+
+
+VARIANTS: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator, np.ndarray], np.ndarray]] = {
+    "noise": _noise,
+    "scaled": _scaled,
+    "permuted": _permuted,
+    "NaN": _missing,
+}
+"""Name -> what makes other rows of those after a day."""
+
+
+def _flags(cube: xr.DataArray) -> np.ndarray:
+    return np.isin(cube["field"].values.astype(str), _FLAGS)
+
+
+def after(cube: xr.DataArray, t: np.datetime64, variant: str) -> xr.DataArray:
+    """Return a copy of a cube whose rows after t are others.
+
+    Parameters
+    ----------
+    cube : xr.DataArray
+        Dims ``(field, time, asset)``.
+    t : np.datetime64
+        The last row that stays.
+    variant : str
+        One of `VARIANTS`.
+    """
+    row = int(cube["time"].values.searchsorted(t, "right"))
+    values = cube.values.copy()
+    if row < values.shape[1]:
+        rng = np.random.default_rng(row)
+        values[:, row:] = VARIANTS[variant](values[:, row:], values[:, :row], rng, _flags(cube))
+    return cube.copy(data=values)
+
+
+def beyond_the_trade(cube: xr.DataArray, t: np.datetime64, turn: int) -> xr.DataArray:
+    """Return a copy in which all that a position decided on day t can earn is other: what follows the next open.
+
+    Parameters
+    ----------
+    cube : xr.DataArray
+        Dims ``(field, time, asset)``.
+    t : np.datetime64
+        The day of the decision; it is traded at the open of the next row, which stays.
+    turn : int
+        1 or -1: which assets rise and which fall.
+    """
+    row = int(cube["time"].values.searchsorted(t, "right"))
+    rng = np.random.default_rng(row)
+    factors = _FACTOR ** (turn * rng.choice([-1.0, 1.0], size=cube.sizes["asset"]))
+    values = cube.values.copy()
+    moved = ~_flags(cube)
+    values[moved, row + 1 :] *= factors
+    moved &= cube["field"].values.astype(str) != "open"
+    values[moved, row : row + 1] *= factors
+    return cube.copy(data=values)

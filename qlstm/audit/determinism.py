@@ -1,0 +1,184 @@
+"""Whether the strategy decides the same whenever, wherever and in whatever order it is asked."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .. import generators
+from ..errors import QlstmError
+from . import look_ahead
+from .findings import Finding
+from .processes import Process, put_cube
+from .replay import Course, Recorder, decide, forward
+from .subject import Subject
+
+__all__ = ["asset_order", "call_order", "processes", "repetition", "state_growth"]
+
+_FAMILY = "determinism"
+_CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "process": ({}, "from process to process", "seed every generator; the engine seeds random, numpy and torch only"),
+    "hash order": ({"hash_seed": 1}, "with PYTHONHASHSEED", "sort sets before you go through them"),
+    "threads": ({"threads": 2}, "with the number of threads", "let torch and BLAS run on one thread, or round scores"),
+    "clock": ({"clock_days": 401.3}, "with the clock", "take the day from data.time[-1]"),
+}
+_ORDER_TOLERANCE = 1e-9  # the same numbers summed in another order differ in the last bits
+_QUARTERS = 4
+_STEADY = 0.5  # of the earlier growth: what fills a buffer slows down, what never ends does not
+_FEWEST = 24  # days
+
+
+def _difference(one: Course, other: Course) -> dict[str, object] | None:
+    a, b = xr.align(one.weights, other.weights, join="outer", fill_value=0.0)
+    return look_ahead.first_difference(a, b, a["time"].values[-1])
+
+
+def _finding(check: str, stage: str, message: str, found: dict[str, object], fix: str) -> list[Finding]:
+    where = {"date": found["time"], "asset": found["asset"], "value": found["value"]}
+    return [Finding.at(check, _FAMILY, "fail", stage, message, fix=fix, **where)]
+
+
+def repetition(subject: Subject) -> list[Finding]:
+    """Run the sampled days a second time, from a strategy loaded anew."""
+    strategy = subject.fresh()
+    with generators.kept():
+        windows = subject.windows(strategy)
+        again = forward(strategy, windows, subject.sampled)
+        found = _difference(subject.course, again)
+        if found is None:
+            return []
+        stage = "predict"
+        if strategy.train is not None:
+            models = {m.trained_at: m.models for _, m in subject.course.before if m.trained_at is not None}
+            same = [forward(strategy, windows, subject.sampled, models) for _ in range(2)]
+            stage = "predict" if _difference(*same) else "train"
+    fix = "seed every generator of your own: np.random.default_rng(0); the engine seeds random, numpy and torch only"
+    return _finding("repetition", stage, "the same day with the same data gives other weights", found, fix)
+
+
+def call_order(subject: Subject) -> list[Finding]:
+    """Ask for the sampled days backwards, each with the memory it had: the answers must be the same."""
+    strategy = subject.fresh()
+    with generators.kept():
+        windows = subject.windows(strategy)
+        recorder = Recorder()
+        wrapped = recorder.wrap(strategy)
+        there = forward(strategy, windows, subject.sampled)
+        for days, memory in reversed(there.before):
+            rows, _ = decide(wrapped, recorder, memory, windows, days)
+            for t, row in zip(days, rows, strict=True):
+                other = row.fillna(0.0).expand_dims(time=[t])
+                a, b = xr.align(there.weights.sel(time=[t]), other, join="outer", fill_value=0.0)
+                found = look_ahead.first_difference(a, b, t)
+                if found is not None and not repetition(subject):
+                    return _of_order(found)
+    return []
+
+
+def _of_order(found: dict[str, object]) -> list[Finding]:
+    message = "a day asked for again, with the memory it had, gets other weights"
+    fix = "keep what crosses from day to day in the state; change neither globals nor models in predict"
+    return _finding("call-order", "predict", message, found, fix)
+
+
+def asset_order(subject: Subject) -> list[Finding]:
+    """Turn the order of assets round: weights must go with their assets."""
+    strategy = subject.fresh()
+    turned = subject.cube.isel(asset=slice(None, None, -1))
+    with generators.kept():
+        other = forward(strategy, subject.windows(strategy, turned), subject.sampled)
+    one, two = xr.align(subject.course.weights, other.weights, join="outer", fill_value=0.0)
+    close = np.isclose(one.values, two.values, rtol=_ORDER_TOLERANCE, atol=_ORDER_TOLERANCE)
+    found = look_ahead.first_difference(one.where(~close, 0.0), two.where(~close, 0.0), one["time"].values[-1])
+    if found is None or _difference(subject.course, _again(subject)):
+        return []
+    fix = "choose by label, and break ties by name"
+    return _finding("asset-order", "predict", "weights change with the order of assets", found, fix)
+
+
+def _again(subject: Subject) -> Course:
+    strategy = subject.fresh()
+    with generators.kept():
+        return forward(strategy, subject.windows(strategy), subject.sampled)
+
+
+def processes(subject: Subject) -> list[Finding]:
+    """Run in two processes that differ in hash seed, threads and clock; where they disagree, find out by which."""
+    days = subject.sampled if subject.thorough else subject.sampled[:: max(1, len(subject.sampled) // 3)]
+    everything: dict[str, Any] = {}
+    for change, _, _ in _CHANGES.values():
+        everything |= change
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cube = put_cube(folder, subject.cube)
+
+        def started(label: str, change: dict[str, Any]) -> Process:
+            return Process(subject, folder / label, cube, days, **change)
+
+        try:
+            first, second = (one.answer() for one in [started("plain", {}), started("changed", everything)])
+            if _disagree(first, second) is None:
+                return []
+            return _blamed(first, second, started)
+        except QlstmError as error:
+            return [Finding.at("processes", _FAMILY, "fail", "predict", str(error), date=days[0])]
+
+
+def _disagree(one: dict[str, Any], other: dict[str, Any]) -> dict[str, object] | None:
+    a, b = xr.align(one["weights"], other["weights"], join="outer", fill_value=0.0)
+    return look_ahead.first_difference(a, b, a["time"].values[-1])
+
+
+def _blamed(
+    first: dict[str, Any], everything: dict[str, Any], started: Callable[[str, dict[str, Any]], Process]
+) -> list[Finding]:
+    """Name the one change that makes the difference."""
+    for label, (change, how, fix) in _CHANGES.items():
+        answer = started(label, change).answer()
+        found = _disagree(first, answer)
+        if found is not None:
+            stage = "train" if answer["fits"] != first["fits"] else "predict"
+            return _finding("processes", stage, f"weights change {how} ({label})", found, fix)
+    found = _disagree(first, everything)
+    assert found is not None
+    message = "weights change with hash seed, threads and clock together"
+    return _finding("processes", "predict", message, found, "look for sets, threads and clocks")
+
+
+def state_growth(subject: Subject) -> list[Finding]:
+    """Weigh the state after each day: it may fill, it may not grow for ever."""
+    if not subject.strategy.is_stateful:
+        return []
+    states = subject.book.states
+    if len(states) < _FEWEST:
+        return [Finding.at("state-growth", _FAMILY, "note", "state", f"not checked: {len(states)} days are too few")]
+    sizes = np.array([_size(state) for state in states], dtype=float)
+    quarters = np.diff(sizes[np.linspace(0, len(sizes) - 1, _QUARTERS + 1).astype(int)])
+    if (quarters <= 0).any() or quarters[-1] < _STEADY * quarters[:-1].mean():
+        return []
+    slope = float(np.polyfit(np.arange(len(sizes)), sizes, 1)[0])
+    return [
+        Finding.at(
+            "state-growth",
+            _FAMILY,
+            "fail",
+            "state",
+            f"the state grows by {slope:,.0f} bytes a day, and did not slow down",
+            date=subject.days[int(np.argmax(sizes > sizes[0]))],
+            value=f"{sizes[0]:,.0f} -> {sizes[-1]:,.0f} bytes",
+            fix="keep a fixed number of rows",
+        )
+    ]
+
+
+def _size(state: Any) -> int:
+    try:
+        return len(pickle.dumps(state))
+    except (TypeError, AttributeError, pickle.PicklingError):  # of another library: no file could hold it either
+        return 0

@@ -1,0 +1,268 @@
+"""Does the strategy see the future? The future is made another one, and nothing up to that day may change."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from .. import ahead, engine, generators
+from ..cube import Windows, day
+from ..errors import QlstmError
+from ..strategy import Memory, Strategy
+from . import alterations
+from .findings import Finding
+from .replay import Fit, Recorder, decide
+from .subject import Subject
+from .watching import last_row
+
+__all__ = ["features", "files", "first_difference", "future", "one_bar", "window_length"]
+
+_FAMILY = "look-ahead"
+_LONGER = 1.5
+_MATTERS = 1e-6  # of a weight: recursive indicators forget their start, and less than this is forgotten
+_LATER = "everything after it was replaced by {variant}"
+
+
+def features(subject: Subject) -> list[Finding]:
+    """Compute the features hook on data whose rows after t are others: its values up to t must be the same bytes."""
+    if subject.strategy.features is None:
+        return []
+    strategy = subject.fresh()
+    own = subject.cube.sizes["field"]
+    whole = subject.windows(strategy).traded.isel(field=slice(own, None))
+    for t in subject.cuts:
+        for variant in alterations.VARIANTS:
+            try:
+                other = subject.windows(strategy, alterations.after(subject.cube, t, variant)).traded
+            except QlstmError:  # this future breaks the function; the others tell
+                continue
+            found = first_difference(whole, other.isel(field=slice(own, None)), t)
+            if found is not None:
+                return [_of_features(found, t, variant)]
+    return []
+
+
+def _of_features(found: dict[str, object], t: np.datetime64, variant: str) -> Finding:
+    return Finding.at(
+        "features",
+        _FAMILY,
+        "fail",
+        "features",
+        f"field {found['field']} changed on a day up to {day(t)} when {_LATER.format(variant=variant)}",
+        date=found["time"],
+        asset=found["asset"],
+        value=found["value"],
+        fix="use rolling or expanding statistics that end at each row; compute scalers in train",
+    )
+
+
+def first_difference(one: xr.DataArray, other: xr.DataArray, t: np.datetime64) -> dict[str, object] | None:
+    """Return the labels of the earliest cell up to t that differs (NaN equals NaN), with ``value`` "old -> new"."""
+    rest = [dim for dim in one.dims if dim != "time"]
+    one, other = (x.transpose("time", *rest).sel(time=slice(None, t)) for x in (one, other))
+    differ = ~((one.values == other.values) | (np.isnan(one.values) & np.isnan(other.values)))
+    if not differ.any():
+        return None
+    cell = tuple(np.argwhere(differ)[0])
+    labels = {str(dim): one[dim].values[i] if dim in one.coords else i for dim, i in zip(one.dims, cell, strict=True)}
+    return {"field": None, **labels, "value": f"{one.values[cell]:.6g} -> {other.values[cell]:.6g}"}
+
+
+def future(subject: Subject) -> list[Finding]:
+    """Decide day t after the future was made another one, and after the strategy trained and predicted there."""
+    for t in subject.cuts:
+        days, memory = subject.course.memory_of(t)
+        plain, again = (_decided(subject, subject.cube, memory, days, t) for _ in range(2))
+        if first_difference(plain[0], again[0], t):
+            return [_unrepeatable(t)]
+        for variant in alterations.VARIANTS:
+            try:
+                other = _decided(subject, alterations.after(subject.cube, t, variant), memory, days, t)
+            except QlstmError:  # this future breaks the function; the others tell
+                continue
+            found = first_difference(plain[0], other[0], t)
+            if found is not None:
+                return [_of_weights(found, _stage(plain[1], other[1], t), t, variant)]
+    return []
+
+
+def _unrepeatable(t: np.datetime64) -> Finding:
+    return Finding.at(
+        "future",
+        _FAMILY,
+        "note",
+        "predict",
+        "not checked: the weights of one day differ from call to call",
+        date=t,
+        fix="mend what the determinism checks found first",
+    )
+
+
+def _of_weights(found: dict[str, object], stage: str, t: np.datetime64, variant: str) -> Finding:
+    how = {
+        "train": "what train hands to nn.fit changed",
+        "features": "the features changed, and the weights with them",
+        "predict": "the weights changed",
+    }
+    return Finding.at(
+        "future",
+        _FAMILY,
+        "fail",
+        stage,
+        f"{how[stage]} on {day(t)} when {_LATER.format(variant=variant)}",
+        date=found["time"],
+        asset=found["asset"],
+        value=found["value"],
+        fix="use nothing but the window that is handed over: no globals, no files; in batch mode, no whole-window sums",
+    )
+
+
+_Seen = tuple[xr.DataArray, list[Fit]]
+
+
+def _decided(subject: Subject, cube: xr.DataArray, memory: Memory, days: np.ndarray, t: np.datetime64) -> _Seen:
+    """Return the weights of t, dims (time, asset), and the fits before it, in a strategy that has been later already.
+
+    A backtest trains ahead, and a research session runs days in any order, so the strategy is first called on later
+    days: what it keeps outside models and state then comes from the future.
+    """
+    strategy = subject.fresh()
+    recorder = Recorder()
+    wrapped = recorder.wrap(strategy)
+    with generators.kept(), recorder.recording(), ahead.collecting() as jobs:
+        windows = subject.windows(wrapped, cube)
+        models = None
+        if strategy.train is not None:
+            assert memory.trained_at is not None
+            models = engine.train(wrapped, windows(memory.trained_at, strategy.train_period), memory.trained_at)
+            # Equal fits give equal networks, so those of the first run serve, and nothing is fitted twice.
+            if jobs and not any(job.is_done for job in jobs) and _equal(subject, recorder.fits, memory.trained_at):
+                models = memory.models
+        _go_later(wrapped, recorder, windows, memory, t)
+        rows, _ = decide(wrapped, recorder, Memory(memory.trained_at, models, memory.state), windows, days)
+    row = rows[list(days).index(t)].fillna(0.0)
+    known = cube.get_index("asset")
+    labelled = row.reindex(asset=known, fill_value=0.0).expand_dims(time=[t])
+    return labelled, [fit for fit in recorder.fits if fit.t <= t]
+
+
+def _go_later(strategy: Strategy, recorder: Recorder, windows: Windows, memory: Memory, t: np.datetime64) -> None:
+    """Train and predict on the last day of the data; that the future may break them is no fault."""
+    last = windows.times[-1]
+    try:
+        models = memory.models
+        if strategy.train is not None:
+            models = engine.train(strategy, windows(last, strategy.train_period), last)
+        decide(strategy, recorder, Memory(memory.trained_at, models, memory.state), windows, np.array([last]))
+    except (QlstmError, KeyError):  # a row that the output lacks
+        return
+
+
+def _equal(subject: Subject, fits: list[Fit], t: np.datetime64) -> bool:
+    before = [fit for fit in subject.course.calls.fits if fit.t == t]
+    return len(before) == len(fits) and not any(
+        _changed(one, other, t) for one, other in zip(before, fits, strict=True)
+    )
+
+
+def _changed(one: Fit, other: Fit, t: np.datetime64) -> bool:
+    return any(not a.identical(b) for a, b in ((one.X, other.X), (one.Y, other.Y)))
+
+
+def _stage(plain: list[Fit], other: list[Fit], t: np.datetime64) -> str:
+    """Tell where a difference sits: in what was fitted, or only after it."""
+    changed = any(_changed(one, two, t) for one, two in zip(plain, other, strict=False))
+    return "train" if changed or len(plain) != len(other) else "predict"
+
+
+def files(subject: Subject) -> list[Finding]:
+    """Name each file that the functions open: one that holds rows after the day is the future, any other may be."""
+    found, known = [], set()
+    for opened in subject.course.calls.files:
+        if (opened.role, opened.path) in known:
+            continue
+        known.add((opened.role, opened.path))
+        last = last_row(opened.path)
+        later = last is not None and last > opened.t
+        message = f"reads {opened.path.name}" + (f", which holds rows up to {day(last)}" if later else "")
+        found.append(
+            Finding.at(
+                "files",
+                _FAMILY,
+                "fail" if later else "warning",
+                opened.role,
+                message,
+                date=opened.t,
+                value=opened.path.name,
+                fix="use the window that is handed over"
+                if later
+                else "make sure that the file held the same on that day, or put its content in the strategy",
+            )
+        )
+    return found
+
+
+def window_length(subject: Subject) -> list[Finding]:
+    """Predict from a window half as long again: today's weights should be the same."""
+    strategy = subject.fresh()
+    longer = dataclasses.replace(strategy, lookback_period=int(strategy.lookback_period * _LONGER) + 1)
+    for t, one, again, other in _answers(subject, strategy, longer):
+        if not one.identical(again):  # another check's business
+            return []
+        one, other = xr.align(one.fillna(0.0), other.fillna(0.0), join="outer", fill_value=0.0)
+        gap = abs(one - other)
+        if float(gap.max()) > _MATTERS * max(1e-12, float(abs(one).max())):
+            i = int(gap.values.argmax())
+            return [
+                Finding.at(
+                    "window-length",
+                    _FAMILY,
+                    "warning",
+                    "predict",
+                    f"a lookback of {longer.lookback_period} days, not {strategy.lookback_period}, changes the weights",
+                    date=t,
+                    asset=one["asset"].values[i],
+                    value=f"{one.values[i]:.6g} -> {other.values[i]:.6g}",
+                    fix="lengthen lookback_period until recursive indicators forget their start, or cut to a fixed "
+                    "number of rows",
+                )
+            ]
+    return []
+
+
+def _answers(
+    subject: Subject, strategy: Strategy, longer: Strategy
+) -> Iterator[tuple[np.datetime64, xr.DataArray, xr.DataArray, xr.DataArray]]:
+    """Yield each cut with its weights, the same again, and those from longer windows."""
+    recorder = Recorder()
+    windows = subject.windows(strategy)
+    with generators.kept():
+        for t in subject.cuts:
+            days, memory = subject.course.memory_of(t)
+            wrapped = [recorder.wrap(each) for each in (strategy, strategy, longer)]
+            one, again, other = (decide(each, recorder, memory, windows, days)[0][0] for each in wrapped)
+            yield days[0], one, again, other
+
+
+def one_bar(subject: Subject) -> list[Finding]:
+    """Tell when a network with a memory is fitted on sequences but scored on a single row, from a zero state."""
+    fits, scores = subject.course.calls.fits, subject.course.calls.scores
+    longest = max((fit.X.sizes["time"] for fit in fits), default=0)
+    for score in scores:
+        if score.recurrent and score.rows == 1 < longest:
+            return [
+                Finding.at(
+                    "one-bar",
+                    _FAMILY,
+                    "warning",
+                    "predict",
+                    f"the network was fitted on sequences of {longest} rows and is scored on one, from a zero state",
+                    date=score.t,
+                    value=f"{score.rows} row",
+                    fix="score the whole window and keep the last row",
+                )
+            ]
+    return []

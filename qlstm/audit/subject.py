@@ -1,0 +1,178 @@
+"""What is audited: a strategy, its data and days, and what several checks share so that it is done once."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .. import engine, generators, schedule
+from ..cube import Windows, as_cube
+from ..errors import DataError, StrategyError
+from ..multipass import Result, walk
+from ..strategy import Strategy, load_strategy
+from .replay import Course, forward
+
+__all__ = ["Subject", "made"]
+
+_BOOKED = 120  # trading days that are booked unless a first day is given: half a year shows what a contest would see
+_SAMPLED = 6  # of them are replayed
+_CUTS = 2
+_LEFT = 3  # rows that must follow the last sampled day, to be made others
+_FUNCTIONS = ("predict", "train", "features", "dump", "load", "constants", "name")
+_LOADED = "qlstm_strategy_"
+
+
+class Subject:
+    """A strategy under audit.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        What to check. Where it was loaded from a file, the file is run anew for each check, so none sees the globals
+        another one left.
+    cube : xr.DataArray
+        One cube, dims ``(field, time, asset)``.
+    start, end : date-like, optional
+        First and last day to look at; the last 120 trading days unless given.
+    thorough : bool
+        Look at every day instead of a few.
+    earlier : xr.DataArray, optional
+        The same data as they were downloaded earlier.
+
+    Raises
+    ------
+    DataError
+        When the data are no single cube, or leave no day to look at.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        cube: xr.DataArray,
+        start: Any = None,
+        end: Any = None,
+        thorough: bool = False,
+        earlier: xr.DataArray | None = None,
+    ) -> None:
+        if not isinstance(cube, xr.DataArray):
+            raise DataError(f"an audit takes one cube, got {type(cube).__name__}; check with the traded one alone")
+        self.thorough = thorough
+        self.cube = as_cube(cube)
+        self.earlier = None if earlier is None else as_cube(earlier, what="the earlier data")
+        history = max(strategy.lookback_period, strategy.train_period if strategy.train else 0)
+        times = self.cube["time"].values
+        days = schedule.period(times, start, end, 365 * 100, history)
+        self.days: np.ndarray = days if thorough or start is not None else days[-_BOOKED:]
+        if len(self.days) < 2 * _LEFT:
+            raise DataError(
+                f"only {len(self.days)} days to audit; give at least {2 * _LEFT}, and {history} calendar days before"
+            )
+        self._blob = None if _file(strategy) else _pickled(strategy)
+        # Each audit sees a retraining, however seldom the strategy trains.
+        span = int((self.sampled[-1] - self.sampled[0]) / np.timedelta64(1, "D"))
+        self.strategy = dataclasses.replace(
+            strategy, retrain_interval=min(strategy.retrain_interval, max(1, span // 2))
+        )
+        self.booked_as = strategy
+
+    @cached_property
+    def sampled(self) -> np.ndarray:
+        """The days that are replayed: a few spread over the period, or all; some rows follow the last one."""
+        behind = self.cube["time"].values[-_LEFT - 1]
+        usable = self.days[self.days <= behind]
+        if self.thorough or len(usable) <= _SAMPLED:
+            return usable
+        return usable[np.linspace(0, len(usable) - 1, _SAMPLED).astype(int)]
+
+    @property
+    def cuts(self) -> np.ndarray:
+        """The sampled days after which the future is made another one."""
+        count = len(self.sampled)
+        return self.sampled if self.thorough else self.sampled[[i * count // (2 * _CUTS) for i in (1, 2 * _CUTS - 1)]]
+
+    @cached_property
+    def training_days(self) -> np.ndarray:
+        """The sampled days on which the strategy trains; empty without `train`."""
+        if self.strategy.train is None:
+            return self.sampled[:0]
+        return np.array([block[0] for block in schedule.blocks(self.sampled, self.strategy.retrain_interval)])
+
+    def of(self, strategy: Strategy) -> Subject:
+        """Return a subject of the same data and days with other settings of the strategy, kept as they are."""
+        other = object.__new__(Subject)
+        other.__dict__ = {name: self.__dict__[name] for name in ("thorough", "cube", "earlier", "days", "_blob")}
+        other.strategy = other.booked_as = strategy
+        return other
+
+    @property
+    def file(self) -> Path | None:
+        """The file the strategy was loaded from, if it was."""
+        return _file(self.strategy)
+
+    @property
+    def recipe(self) -> tuple[str, Any, dict[str, Any], dict[str, Any]]:
+        """How another process makes the strategy: kind, file or pickle, constants, settings; see `made`."""
+        kept = [one.name for one in dataclasses.fields(Strategy) if one.name not in _FUNCTIONS]
+        settings = {name: getattr(self.strategy, name) for name in kept}
+        if self._blob is not None:
+            return "pickle", self._blob, {}, settings
+        return "file", str(self.file), dict(self.strategy.constants), settings
+
+    def fresh(self) -> Strategy:
+        """Return the strategy as a new process would have it: its file run anew, globals and all."""
+        return made(self.recipe)
+
+    def windows(self, strategy: Strategy, cube: xr.DataArray | None = None) -> Windows:
+        """Return windows over a cube (the subject's own unless given) with the strategy's features."""
+        return engine.extend(strategy, Windows(self.cube if cube is None else cube))
+
+    @cached_property
+    def course(self) -> Course:
+        """A forward run over the sampled days, which the checks of look-ahead compare with."""
+        strategy = self.fresh()
+        with generators.kept():
+            return forward(strategy, self.windows(strategy), self.sampled)
+
+    @cached_property
+    def book(self) -> Result:
+        """A backtest over all audited days, by the strategy's own intervals, states included."""
+        strategy = dataclasses.replace(self.fresh(), retrain_interval=self.booked_as.retrain_interval)
+        with generators.kept():
+            windows = engine.extend(strategy, Windows(self.cube).up_to(self.days[-1]))
+            if not strategy.predict_each_day:  # what batch mode lets through is another check's business
+                strategy = dataclasses.replace(strategy, predict_each_day=True)
+            return walk(strategy, windows, self.days, collect_all_states=True, progress=False)
+
+    @cached_property
+    def traded(self) -> xr.DataArray:
+        """The data of the audited days and of the two months before, which cleaning and booking look at."""
+        times = self.cube["time"].values
+        inside = (times >= self.days[0] - schedule.WARM_UP) & (times <= self.days[-1])
+        return self.cube.isel(time=inside).rename(self.strategy.rules.name)
+
+
+def _file(strategy: Strategy) -> Path | None:
+    name = str(strategy.namespace.get("__name__", ""))
+    return Path(strategy.namespace["__file__"]) if name.startswith(_LOADED) else None
+
+
+def _pickled(strategy: Strategy) -> bytes:
+    import cloudpickle  # deferred: only strategies without a file travel this way
+
+    try:
+        return cloudpickle.dumps(strategy)
+    except (TypeError, ValueError, AttributeError, pickle.PicklingError) as error:
+        raise StrategyError(f"{strategy.where} cannot be copied ({error}); put it in a file of its own") from error
+
+
+def made(recipe: tuple[str, Any, dict[str, Any], dict[str, Any]]) -> Strategy:
+    """Return the strategy that a `Subject.recipe` describes."""
+    kind, source, constants, settings = recipe
+    strategy = load_strategy(source, **constants) if kind == "file" else pickle.loads(source)
+    return dataclasses.replace(strategy, **settings)

@@ -1,0 +1,286 @@
+"""What `train` hands to `nn.fit`: features that know later rows, labels set before they are known, or too late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .. import generators
+from ..cube import day
+from ..errors import QlstmError
+from ..strategy import Strategy
+from . import alterations
+from .findings import Finding
+from .replay import Fit, fits_of
+from .subject import Subject
+
+__all__ = ["eval_assets", "label_outliers", "label_timing", "labels", "training_features"]
+
+_FAMILY = "look-ahead"
+_DEEP = (0.9, 0.75, 0.5)  # of the window: where the rest is made another one
+_EARLY = (1, 3, 8, 20)  # rows: where warm-up rows may have been filled backwards
+_TAILS = (1, 2, 3, 6, 11, 22)  # rows cut off the end
+_SCALED_ROWS = 20  # from which on a straight line through old and new values means a scaler
+_LINE = 1e-6  # largest relative distance from that line
+_HEAVY = 0.2  # share of the labels' variance that one may have
+_FEWEST = 50  # labels, for a share to mean something
+EVAL_ASSETS = "EVAL_ASSETS"
+_Windows = Iterator[tuple[Strategy, xr.DataArray]]
+
+
+def _windows(subject: Subject) -> _Windows:
+    """Yield a fresh strategy and the window for each training day that is looked at."""
+    for t in subject.training_days if subject.thorough else subject.training_days[:1]:
+        strategy = subject.fresh()
+        yield strategy, subject.windows(strategy)(t, strategy.train_period)
+
+
+def _fits(strategy: Strategy, window: xr.DataArray) -> list[Fit]:
+    """Return the fits for a window; none where it breaks `train`, which an altered one may."""
+    with generators.kept():
+        try:
+            return fits_of(strategy, window)
+        except QlstmError:
+            return []
+
+
+def _are_repeatable(fits: list[Fit], strategy: Strategy, window: xr.DataArray) -> bool:
+    again = _fits(strategy, window)
+    pairs = zip(fits, again, strict=False)
+    same = all(one.X.identical(other.X) and one.Y.identical(other.Y) for one, other in pairs)
+    return bool(fits) and len(fits) == len(again) and same
+
+
+def _not_checked(check: str, subject: Subject, fits: list[Fit]) -> Finding:
+    if fits:
+        why, fix = "train hands other numbers to nn.fit each time", "mend what the determinism checks found first"
+    else:
+        why, fix = "train hands nothing to nn.fit, so its features and labels cannot be seen", ""
+    t = subject.training_days[0]
+    return Finding.at(check, _FAMILY, "note", "train", f"not checked: {why}", date=t, fix=fix)
+
+
+def training_features(subject: Subject) -> list[Finding]:
+    """Change later rows of the training window: features of the rows before must stay the same."""
+    for strategy, window in _windows(subject):
+        fits = _fits(strategy, window)
+        if not _are_repeatable(fits, strategy, window):
+            return [_not_checked("training-features", subject, fits)]
+        for row in _rows(window.sizes["time"]):
+            cut = window["time"].values[row]
+            for variant in ("noise", "scaled"):
+                altered = _fits(strategy, alterations.after(window, cut, variant))
+                found = _changed([f.X for f in fits], [f.X for f in altered], cut)
+                if found is not None:
+                    return [_of_features(found, cut, row >= _SCALED_ROWS)]
+    return []
+
+
+def _rows(count: int) -> list[int]:
+    rows = [count - 2, *(int(share * count) for share in _DEEP), *reversed(_EARLY)]
+    return [row for row in dict.fromkeys(rows) if 0 < row < count - 1]
+
+
+def _of_features(found: dict[str, Any], cut: np.datetime64, many: bool) -> Finding:
+    if many and found["is_scaled"]:
+        return Finding.at(
+            "training-features",
+            _FAMILY,
+            "warning",
+            "features",
+            "features are scaled by statistics of the whole training window",
+            date=found["time"],
+            asset=found["asset"],
+            value=found["value"],
+            fix="fine as long as predict scales with the same numbers, and no row is held out for validation",
+        )
+    return Finding.at(
+        "training-features",
+        _FAMILY,
+        "fail",
+        "features",
+        f"a training feature changes when rows after {day(cut)} do",
+        date=found["time"],
+        asset=found["asset"],
+        value=found["value"],
+        fix="no bfill, no centred windows, no transform of the whole series; leave NaN, nn.fit drops such rows",
+    )
+
+
+def _changed(before: list[xr.DataArray], after: list[xr.DataArray], until: np.datetime64) -> dict[str, Any] | None:
+    """Return the first cell up to `until` that differs in one of several pairs, over the labels both share."""
+    for one, other in zip(before, after, strict=False):
+        one, other = xr.align(one, other, join="inner")
+        rest = [dim for dim in one.dims if dim not in ("time", "asset")]
+        one, other = (x.sel(time=slice(None, until)).transpose("time", "asset", *rest) for x in (one, other))
+        a, b = one.values.astype(float), other.values.astype(float)
+        differ = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        if differ.any():
+            cell = tuple(np.argwhere(differ)[0])
+            return {
+                "time": one["time"].values[cell[0]],
+                "asset": one["asset"].values[cell[1]],
+                "value": f"{a[cell]:.6g} -> {b[cell]:.6g}",
+                "is_scaled": _is_scaled(a, b),
+            }
+    return None
+
+
+def _is_scaled(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether one array is the other times a factor plus an offset, for each asset and feature."""
+    one, other = (x.reshape(len(x), -1) for x in (one, other))
+    for a, b in zip(one.T, other.T, strict=True):
+        known = ~np.isnan(a) & ~np.isnan(b)
+        if known.sum() < 3 or np.ptp(a[known]) == 0:
+            continue
+        line = np.polynomial.Polynomial.fit(a[known], b[known], 1)
+        if np.abs(line(a[known]) - b[known]).max() > _LINE * max(np.ptp(b[known]), 1e-300):
+            return False
+    return True
+
+
+def labels(subject: Subject) -> list[Finding]:
+    """Cut rows off the end of the training window: a label that was set, and becomes another one, was not known yet."""
+    for strategy, window in _windows(subject):
+        whole = _fits(strategy, window)
+        if not _are_repeatable(whole, strategy, window):
+            return [_not_checked("labels", subject, whole)]
+        where = min(_tails(strategy, window, whole), key=lambda one: not one["same_assets"], default=None)
+        if where is not None:
+            return [
+                Finding.at(
+                    "labels",
+                    _FAMILY,
+                    "fail",
+                    "labels",
+                    f"a label is set on {day(where['time'])} from data that end {day(where['cut'])}, and is another "
+                    "one once later rows are there",
+                    date=where["time"],
+                    asset=where["asset"],
+                    value=where["value"],
+                    fix="leave labels NaN until their last price is there: labels.where(later.notnull())",
+                )
+            ]
+    return []
+
+
+def _tails(strategy: Strategy, window: xr.DataArray, whole: list[Fit]) -> Iterator[dict[str, Any]]:
+    """Yield, for each number of rows cut off, the first label that was set before it was known."""
+    for rows in _TAILS:
+        if rows >= window.sizes["time"] - 2:
+            return
+        short = window.isel(time=slice(0, window.sizes["time"] - rows))
+        for one, other in zip(_fits(strategy, short), whole, strict=False):
+            found = _set_early(one.Y, other.Y)
+            if found is not None:
+                yield found | {"cut": short["time"].values[-1]}
+
+
+def _set_early(one: xr.DataArray, other: xr.DataArray) -> dict[str, Any] | None:
+    """Return the first label in `one` that is set, and another in `other`, which knows later rows."""
+    shared = [asset for asset in one["asset"].values if asset in other.get_index("asset")]
+    same_assets = len(shared) == one.sizes["asset"] == other.sizes["asset"]
+    one = one.transpose("time", "asset").sel(asset=shared)
+    a, b = one.values.astype(float), other.reindex_like(one).transpose("time", "asset").values.astype(float)
+    differ = ~np.isnan(a) & (a != b)
+    early = differ[: -_TAILS[-1]].any()
+    # Labels scaled over the whole window, or compared between other assets, differ everywhere, and rightly.
+    if not differ.any() or (early and (not same_assets or _is_scaled(a, b))):
+        return None
+    row, column = np.argwhere(differ)[0]
+    return {
+        "time": one["time"].values[row],
+        "asset": one["asset"].values[column],
+        "value": f"{a[row, column]:.6g} -> {b[row, column]:.6g}",
+        "same_assets": same_assets,
+    }
+
+
+def label_timing(subject: Subject) -> list[Finding]:
+    """Change all that a position can earn, from the next open on: a label that stays the same is no forecast of it."""
+    for strategy, window in _windows(subject):
+        whole = _fits(strategy, window)
+        if not _are_repeatable(whole, strategy, window):  # said by the check of labels
+            return []
+        for row in (window.sizes["time"] // 2, window.sizes["time"] // 3):
+            cut = window["time"].values[row]
+            answers = [_answer(strategy, window, whole, cut, turn) for turn in (1, -1)]
+            if None in answers or any(answers):
+                return []
+        return [
+            Finding.at(
+                "label-timing",
+                _FAMILY,
+                "fail",
+                "labels",
+                f"the label of {day(cut)} is known at the next open, when its weights are traded: nothing of it can be "
+                "earned",
+                date=cut,
+                asset=whole[0].Y["asset"].values[0],
+                value=f"{float(whole[0].Y.sel(time=cut).values[0]):.6g}",
+                fix="label with open[t+2] / open[t+1] - 1, or later prices",
+            )
+        ]
+    return []
+
+
+def _answer(strategy: Strategy, window: xr.DataArray, whole: list[Fit], cut: np.datetime64, turn: int) -> bool | None:
+    """Tell whether labels of one row change with what follows the next open; None where there is none to compare."""
+    altered = _fits(strategy, alterations.beyond_the_trade(window, cut, turn))
+    pairs = [
+        [y.sel(time=[cut]) for y in xr.align(one.Y, other.Y, join="inner") if cut in y["time"].values]
+        for one, other in zip(whole, altered, strict=False)
+    ]
+    pairs = [pair for pair in pairs if len(pair) == 2 and bool(pair[0].notnull().any())]
+    return any(not one.identical(other) for one, other in pairs) if pairs else None
+
+
+def eval_assets(subject: Subject) -> list[Finding]:
+    """Hold assets that the file names as never trained on (`EVAL_ASSETS`) against those handed to `nn.fit`."""
+    unseen = {str(asset) for asset in subject.strategy.namespace.get(EVAL_ASSETS, ())}
+    for fit in subject.course.calls.fits:
+        seen = sorted(unseen & {str(asset) for asset in fit.X["asset"].values})
+        if seen:
+            return [
+                Finding.at(
+                    "eval-assets",
+                    _FAMILY,
+                    "fail",
+                    "train",
+                    f"{len(seen)} of the {len(unseen)} assets in {EVAL_ASSETS} are trained on",
+                    date=fit.t,
+                    asset=seen[0],
+                    fix="drop them from X and Y, or do not call their score out of sample",
+                )
+            ]
+    return []
+
+
+def label_outliers(subject: Subject) -> list[Finding]:
+    """Name a label that has more than a fifth of all labels' variance: the fit would follow it alone."""
+    for fit in subject.course.calls.fits:
+        labels = fit.Y.transpose("time", "asset")
+        known = labels.values[~np.isnan(labels.values)]
+        squares = np.square(labels.values - (known.mean() if known.size else 0.0))
+        if known.size < _FEWEST or not np.nansum(squares) > 0:
+            continue
+        shares = np.nan_to_num(squares / np.nansum(squares))
+        row, column = np.unravel_index(int(shares.argmax()), shares.shape)
+        if shares[row, column] > _HEAVY:
+            return [
+                Finding.at(
+                    "label-outliers",
+                    "data",
+                    "fail",
+                    "labels",
+                    f"one label has {shares[row, column]:.0%} of the variance of all {known.size}",
+                    date=labels["time"].values[row],
+                    asset=labels["asset"].values[column],
+                    value=f"{labels.values[row, column]:.6g}",
+                    fix="look at that price; clip or rank labels, or leave out rows that data.quality.examine flags",
+                )
+            ]
+    return []

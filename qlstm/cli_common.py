@@ -1,0 +1,47 @@
+"""What several commands share: how data are named and read, how notes and tables are printed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["DATA_HELP", "load", "note", "table"]
+
+DATA_HELP = "'sample', a .nc file, or a folder of CSV or Parquet files, one per asset."
+
+
+def load(source: str) -> xr.DataArray:
+    """Return the cube that the user named."""
+    from .data import load as load_data
+
+    return load_data(source)
+
+
+def note(text: str) -> None:
+    """Print a note on stderr, nothing for an empty one."""
+    if text:
+        click.echo(f"note: {text}", err=True)
+
+
+def table(rows: list[tuple[str, str]]) -> None:
+    """Print two columns: drawn by rich on a terminal, plain elsewhere."""
+    if sys.stdout.isatty():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        drawn = Table(box=box.SIMPLE, show_header=False)
+        drawn.add_column()
+        drawn.add_column(justify="right")
+        for label, value in rows:
+            drawn.add_row(label, value)
+        Console().print(drawn)
+        return
+    width = max((len(label) for label, _ in rows), default=0)
+    for label, value in rows:
+        click.echo(f"{label:<{width}}  {value}")
