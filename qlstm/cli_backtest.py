@@ -21,6 +21,7 @@ _NONE = "none"
 @click.option("--start", help="First day to predict; by default the first with full windows.")
 @click.option("--end", help="Last day to predict; nothing after it is touched.")
 @click.option("--out", type=_PATH, help="Folder for the files.  [default: results/<strategy>]")
+@click.option("--check", is_flag=True, help="Audit the strategy too, as `qlstm check` does, on the report page.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run into the same folder stopped.")
 @click.option(
     "--jobs", default=1, show_default=True, help="Processes for trainings that qlstm.nn does not do; -1: all."
@@ -35,6 +36,7 @@ def backtest(
     start: str | None,
     end: str | None,
     out: Path | None,
+    check: bool,
     resume: bool,
     jobs: int,
     dask: str | None,
@@ -45,7 +47,7 @@ def backtest(
     Prints its statistics and writes weights, the contest's file, state, report and manifest. Models that were trained
     before, on the same code, data and settings, are not trained again.
     """
-    from . import backtester, files, modelstore, report, results
+    from . import audit, backtester, files, modelstore, report, results
     from .strategy import load_strategy
 
     loaded = load_strategy(strategy)
@@ -64,10 +66,13 @@ def backtest(
         jobs=jobs,
         dask=dask,
     )
-    written = results.save(result, folder, cube, source)
+    audited = audit.check(loaded, cube, end=end) if check else None
+    written = results.save(result, folder, cube, source, audit=audited)
     checkpoint.unlink(missing_ok=True)
     note(str(cube.attrs.get("note", "")))
     for text in result.notes:
         note(text)
     table(report.summary(result))
+    if audited is not None:
+        click.echo(audited.summary())
     click.echo(f"written to {folder}: {', '.join(path.name for path in written)}")

@@ -24,7 +24,7 @@ FILES = ("weights.nc", "fractions.nc.gz", "stats.csv", "state.out.pickle.gz", "r
 _PACKAGES = ("numpy", "pandas", "xarray", "numba", "torch", "scipy", "netCDF4")
 
 
-def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str) -> list[Path]:
+def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str, audit: Any = None) -> list[Path]:
     """Write the files of a backtest into `folder` and return their paths.
 
     Each file is complete under a temporary name before the first one gets its final name. A file that cannot be made
@@ -40,6 +40,8 @@ def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str)
         The cube that was run on; hashed for the manifest.
     data_name : str
         How the user named it.
+    audit : qlstm.audit.Report, optional
+        What the audit found, for the report page.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str)
         result.notes.append(f"no state.out.pickle.gz: {error}")
     origin = _origin(result, data, data_name)
     try:
-        page = report.render(result, data, note=str(data.attrs.get("note", "")), manifest=origin)
+        page = report.render(result, data, note=str(data.attrs.get("note", "")), audit=audit, manifest=origin)
         contents["report.html"] = page.encode()
     except OutputError as error:
         result.notes.append(f"no report.html: {error}")

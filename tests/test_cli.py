@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from toys import market
 
-from qlstm import cli, data
+from qlstm import audit, cli, data
 
 STRATEGY = """
 import qlstm
@@ -67,6 +67,14 @@ def test_the_same_backtest_gives_the_same_bytes(work, capsys):
     for out in ("a", "b"):
         call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--start", "2016-01-04", "--out", out)
     assert contents(work / "a") == contents(work / "b")
+
+
+def test_a_backtest_with_the_audit_puts_it_on_the_page(work, capsys, monkeypatch):
+    whole = audit.check
+    monkeypatch.setattr(audit, "check", lambda *given, **named: whole(*given, ["prices"], **named))
+    _, out, _ = call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--start", "2016-01-04", "--check")
+    assert "1 check" in out.splitlines()[-2]
+    assert '<section id="audit"' in (work / "results" / "idea" / "report.html").read_text()
 
 
 def test_the_report_needs_no_network_and_says_what_the_table_says(work, capsys):
