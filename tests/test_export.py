@@ -201,7 +201,7 @@ def check_parity(file, cube, days, server, tmp_path):
     return server
 
 
-@pytest.mark.parametrize("name", ["trend", "buy_and_hold"])
+@pytest.mark.parametrize("name", ["buy_and_hold", pytest.param("trend", marks=pytest.mark.soak)])
 def test_the_server_finds_the_weights_of_qlstm_run(name, cube, with_numba, tmp_path):
     server = Server(tmp_path / "server", with_numba, cube)
     check_parity(ROOT / "strategies" / f"{name}.py", cube, cube.time.values[250:252], server, tmp_path)
@@ -226,6 +226,7 @@ def lstm(tmp_path, interval):
     return file, data.load("sample").isel(time=slice(-260, None))
 
 
+@pytest.mark.soak
 def test_the_server_fits_the_same_networks(with_numba, tmp_path):
     file, cube = ROOT / "strategies" / "lstm_state.py", data.load("sample").isel(time=slice(-260, None))
     server = Server(tmp_path / "server", with_numba, cube)

@@ -99,7 +99,11 @@ def check_parity(file, tmp_path, n_days, interval, kills=()):
     return saved, whole
 
 
-@pytest.mark.parametrize("file", STRATEGIES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, marks=pytest.mark.soak if file.stem == "lstm_careful" else ()) for file in STRATEGIES],
+    ids=lambda file: file.stem,
+)
 def test_single_passes_equal_the_multi_pass_bit_for_bit_though_one_is_killed(file, tmp_path):
     saved, whole = check_parity(file, tmp_path, 5, 3, kills=[(2, "before")])  # the day of a retraining: days 0 to 2
     if file.stem == "lstm_state":  # the fit itself crossed a process too
