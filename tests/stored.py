@@ -64,11 +64,11 @@ def equal(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
-        return list(a) == list(b) and [*map(type, a)] == [*map(type, b)] and all(equal(a[k], b[k]) for k in a)
+        return len(a) == len(b) and all(equal(k, m) and equal(a[k], b[m]) for k, m in zip(a, b, strict=True))
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, (set, frozenset)):
-        return a == b and sorted(map(repr, a)) == sorted(map(repr, b))
+        return len(a) == len(b) and all(any(equal(one, other) for other in b) for one in a)
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and (a.astype(str) == b.astype(str)).all()
     if isinstance(a, torch.Tensor):

@@ -208,10 +208,12 @@ def copied(folder):
 # These tests take long, so their mutations run with the soak tests.
 CASES = [
     pytest.param(name, marks=pytest.mark.soak)
-    if (files.startswith(
-        ("test_state", "test_store_", "test_resume", "test_training", "test_precautions", "test_modelstore")
+    if (
+        files.startswith(
+            ("test_state", "test_store_", "test_resume", "test_training", "test_precautions", "test_modelstore")
+        )
+        and "::" not in files
     )
-    and "::" not in files)
     or files == "test_nn.py"
     else name
     for name, (_, _, _, files) in MUTATIONS.items()
