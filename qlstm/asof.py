@@ -191,7 +191,7 @@ def _observations(other: xr.DataArray, close_hour: float, name: str) -> tuple[np
     own = rows.as_unit("ns").to_numpy()
     if AVAILABLE_FROM not in other.coords and not ("field" in other.coords and AVAILABLE_FROM in other["field"].values):
         kept = _without_stamp(other)
-        return np.asarray(kept.values, dtype=np.float64), own.reshape(-1, *[1] * (kept.ndim - 1))
+        return np.asarray(kept.values, dtype=np.float64), _closes(rows, close_hour).reshape(-1, *[1] * (kept.ndim - 1))
     kept, published = _stamps(other, name)
     early = published < own.reshape(-1, *[1] * (published.ndim - 1))
     if early.any():

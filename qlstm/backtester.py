@@ -222,14 +222,14 @@ def backtest(
         raise DataError("resume needs checkpoint=, the file that the interrupted run wrote")
     with generators.kept():
         windows = engine.prepare(strategy, windows.up_to(days[-1]))
-        days = days[::step]
+        days, how = days[::step], (window, collect_all_states)
         store = ModelStore(models_dir, strategy) if models_dir and strategy.train is not None else None
         result = walk(
             strategy,
             windows,
             days,
             trainer=Trainer(strategy, windows, days, store, jobs, dask),
-            checkpoint=None if checkpoint is None else Checkpoint(checkpoint, strategy, windows, days),
+            checkpoint=None if checkpoint is None else Checkpoint(checkpoint, strategy, windows, days, how),
             resume=resume,
             collect_all_states=collect_all_states,
             analyze=analyze,

@@ -36,18 +36,22 @@ class Checkpoint:
         Where; an older file is replaced at the first `save`.
     strategy, windows, days : Strategy, Windows, np.ndarray
         What is run, on what, for which days.
+    how : optional
+        What else the outcome depends on: the function that cuts windows, what is collected.
 
     Notes
     -----
     Why nothing is saved, or nothing taken up, is logged as a warning; the run goes on.
     """
 
-    def __init__(self, path: str | Path, strategy: Strategy, windows: Windows, days: np.ndarray) -> None:
+    def __init__(
+        self, path: str | Path, strategy: Strategy, windows: Windows, days: np.ndarray, how: Any = None
+    ) -> None:
         self._path, self._strategy = Path(path), strategy
         self._next = time.monotonic() + _EVERY_S
         self._works = True
         try:
-            parts = fingerprint.of_strategy(strategy), fingerprint.of_data(windows.data), fingerprint.of_data(days)
+            parts = fingerprint.of_strategy(strategy), *map(fingerprint.of_data, (windows.data, days, how))
             self._run = hashlib.sha256(" ".join(parts).encode()).hexdigest()
         except StrategyError as error:
             self._give_up(error)

@@ -83,6 +83,8 @@ def _parse(text: str) -> tuple[str, Range | list[Any]]:
     low, *rest = values.split(":")
     if rest and rest[1:] in ([], ["log"]):
         return name.strip(), Range(_value(low), _value(rest[0]), log=len(rest) == 2)
+    if rest and "," not in values:
+        raise click.BadParameter(f"{values!r} is no range LOW:HIGH[:log]", param_hint="--set")
     return name.strip(), [_value(value) for value in values.split(",")]
 
 

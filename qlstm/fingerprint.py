@@ -35,7 +35,7 @@ import xarray as xr
 from .errors import StrategyError
 from .strategy import Strategy
 
-__all__ = ["of_data", "of_strategy"]
+__all__ = ["of_data", "of_function", "of_strategy"]
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type(...), np.generic, enum.Enum, np.dtype, range, slice)
 _WRITTEN = (datetime.date, datetime.time, datetime.timedelta, PurePath, re.Pattern, Decimal, Fraction)
@@ -69,7 +69,21 @@ def of_strategy(strategy: Strategy) -> str:
         walk.take(getattr(strategy, field.name), field.name)
     for name, content in _sources(strategy):
         walk.add(name, content)
-    walk.add("versions", repr((_own_code(), platform.python_version(), platform.machine(), _versions())).encode())
+    walk.add_versions()
+    return walk.digest.hexdigest()
+
+
+def of_function(function: Any) -> str:
+    """Return the fingerprint of a function: its code with what it refers to, and the versions of what runs it.
+
+    Raises
+    ------
+    StrategyError
+        When it depends on something that is no value; names it.
+    """
+    walk = _Walk()
+    walk.take(function, getattr(function, "__name__", type(function).__name__))
+    walk.add_versions()
     return walk.digest.hexdigest()
 
 
@@ -85,6 +99,10 @@ class _Walk:
         view = memoryview(content)
         self.digest.update(f"{kind}:{view.nbytes};".encode())
         self.digest.update(view)
+
+    def add_versions(self) -> None:
+        """Add the versions of what runs the code: this package file by file, Python, the machine, libraries."""
+        self.add("versions", repr((_own_code(), platform.python_version(), platform.machine(), _versions())).encode())
 
     def take(self, value: Any, place: str) -> None:
         """Add a value and what it refers to; `place` is what an error calls it."""
@@ -149,7 +167,11 @@ class _Walk:
         """Add a module, a class or a library's function by its name; classes of the user's with all they define."""
         name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', getattr(value, '__name__', ''))}"
         self.add("named", name.encode())
-        self.add("version", str(getattr(value, "__version__", "")).encode())
+        library = sys.modules.get(name.partition(".")[0] or getattr(value, "__name__", "").partition(".")[0])
+        self.add("version", str(getattr(library, "__version__", "")).encode())
+        if isinstance(value, types.ModuleType):  # by name alone it would stay the same when its files are edited
+            for kind, content in _followed(sorted(_files(value.__name__))):
+                self.add(kind, content)
         if isinstance(value, type) and not _is_installed(value):
             skipped = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__"}
             members = {name: item for name, item in vars(value).items() if name not in skipped}
@@ -227,7 +249,11 @@ def _is_library(file: Path) -> bool:
 def _sources(strategy: Strategy) -> Iterator[tuple[str, bytes]]:
     """Yield the strategy's file and every file of the user's that it imports, anywhere in it, each once."""
     file = strategy.namespace.get("__file__")
-    waiting = [Path(file)] if file and Path(file).is_file() and not _is_library(Path(file)) else []
+    return _followed([Path(file)] if file and Path(file).is_file() and not _is_library(Path(file)) else [])
+
+
+def _followed(waiting: list[Path]) -> Iterator[tuple[str, bytes]]:
+    """Yield these files and every file of the user's that they import, each once."""
     seen: set[Path] = set()
     while waiting:
         path = waiting.pop().resolve()
@@ -258,12 +284,13 @@ def _files(module: str) -> Iterator[Path]:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):  # an import that the code itself guards, perhaps
         return
-    if spec is None or not spec.has_location or not spec.origin or _is_library(Path(spec.origin)):
+    if spec is None:
         return
-    if spec.submodule_search_locations:
+    if spec.submodule_search_locations:  # a folder without __init__.py has these alone
         for location in spec.submodule_search_locations:
-            yield from Path(location).rglob("*.py")
-    else:
+            if not _is_library(Path(location) / "__init__.py"):
+                yield from Path(location).rglob("*.py")
+    elif spec.has_location and spec.origin and not _is_library(Path(spec.origin)):
         yield Path(spec.origin)
 
 

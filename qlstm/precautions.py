@@ -73,6 +73,8 @@ def _handed_over(strategy: Strategy, path: Path, today: np.datetime64) -> Parent
     if memory is None:
         return Parent()
     header = codec.header(path.read_bytes(), str(path))
+    if header.get("strategy") not in (None, strategy.name):
+        raise StateError(f"{path} is the state of strategy {header['strategy']}, not of {strategy.name}")
     as_of = header.get("as_of")
     since = schedule.as_time(as_of) if as_of else None
     if since is not None and since >= today:

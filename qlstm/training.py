@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import ahead, engine, parallel, schedule
+from . import ahead, engine, generators, parallel, schedule
 from .cube import Windows, day
 from .errors import QlstmError, StateError
 from .modelstore import ModelStore, pack, unpack
@@ -195,7 +195,8 @@ def _train_packed(strategy: Strategy, windows: Windows, t: np.datetime64) -> tup
     """Train in a worker; return models packed as for the store, models as they are, or an error, and which it is."""
     windows = windows.up_to(t)  # made anew: on the way here arrays became writable
     try:
-        models = engine.train(strategy, windows(t, strategy.train_period), t)
+        with generators.kept():  # seeds a torch that train is the first to import, as the walk in one process does
+            models = engine.train(strategy, windows(t, strategy.train_period), t)
     except QlstmError as error:
         return "error", error
     try:

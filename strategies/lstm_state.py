@@ -24,7 +24,7 @@ KNOWN_FINDINGS = {  # of `qlstm check`: what is wrong with it, kept as published
     "labels": "the last label is 0, whatever happens next",
     "label-timing": "the label compares two opens of which the later one is where the trade begins",
     "one-bar": "fitted on sequences, asked about single rows",
-    "near-equal-weights": "scores lie around 0.5, so the weights are nearly equal",
+    "near-equal-weights": "scores hardly differ, so the weights are nearly equal",
 }
 
 

@@ -183,7 +183,7 @@ def test_the_quarters_of_a_synthetic_market_are_public_when_they_stand_there():
 def test_calendars_that_do_not_overlap_are_refused_by_name(start):
     other = series([1, 2], [start, start[:4] + "-12-31"])
     with pytest.raises(
-        DataError, match=rf"macro, published {start} to .*, does not overlap with data, 2020-01-06 to 20"
+        DataError, match=rf"macro, published {start}T16:00 to .*, does not overlap with data, 2020-01-06 to 20"
     ):
         asof.align(other, WEEK, name="macro")
 
@@ -204,3 +204,9 @@ def test_what_cannot_be_joined_is_refused_by_name():
         asof.align(index[:, :0], WEEK)
     with pytest.raises(DataError, match="never published"):
         asof.align(series([1], ["2020-01-06"], available_from=("time", days("NaT"))), WEEK)
+
+
+def test_a_date_without_an_hour_is_public_at_its_close_also_between_the_bars_of_a_day():
+    calendar = days("2020-01-06T10", "2020-01-06T15", "2020-01-06T16", "2020-01-07T10")
+    joined = asof.align(series([1.0, 2.0], ["2020-01-06", "2020-01-07"]), calendar)
+    np.testing.assert_array_equal(joined, [np.nan, np.nan, 1.0, 1.0])

@@ -34,6 +34,7 @@ PLANTED = {
     "one_bar": ("one-bar", "warning", "predict", "2016-01-28"),
     "random_training": ("repetition", "fail", "train", "2016-01-28"),
     "reads_data": ("files", "fail", "predict", "2016-01-28"),
+    "reads_at_import": ("files", "fail", "load", "2016-01-28"),
     "remembers": ("call-order", "fail", "predict", "2016-07-08"),
     "scaled_features": ("features", "fail", "features", "2015-01-29"),
     "scaled_window": ("training-features", "warning", "features", "2015-10-07"),
@@ -55,7 +56,7 @@ def prices(tmp_path_factory):
 
 
 def loaded(name, prices=None):
-    constants = {"PATH": str(prices)} if name == "reads_data" else {}
+    constants = {"PATH": str(prices)} if name in ("reads_data", "reads_at_import") else {}
     return qlstm.load_strategy(FAULTS / f"{name}.py", **constants)
 
 

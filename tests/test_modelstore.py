@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
@@ -263,3 +264,26 @@ def test_a_sealed_network_with_too_few_bytes_is_damage():
         tampered = payload.dumps((forms, values))
         with pytest.raises(StateCorruptError, match="it is damaged"):
             sealed.unseal(hashlib.sha256(tampered).digest() + tampered, "it")
+
+
+def test_an_edited_module_is_another_function_though_its_folder_has_no_init_file(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helpers_of_mine").mkdir()
+    helper = tmp_path / "helpers_of_mine" / "parts.py"
+    helper.write_text("def twice(x):\n    return 2 * x\n")
+    importlib.invalidate_caches()
+    parts = importlib.import_module("helpers_of_mine.parts")
+
+    def predict(data):
+        return parts.twice(data)
+
+    file = tmp_path / "idea.py"
+    file.write_text(
+        "import qlstm\nimport helpers_of_mine.parts as parts\n\n\ndef predict(data):\n    return parts.twice(data)\n\n\n"
+        "strategy = qlstm.Strategy(predict=predict)\n"
+    )
+    before = fingerprint.of_function(predict), fingerprint.of_strategy(qlstm.load_strategy(file))
+    helper.write_text("def twice(x):\n    return 3 * x\n")
+    after = fingerprint.of_function(predict), fingerprint.of_strategy(qlstm.load_strategy(file))
+    assert before[0] != after[0]
+    assert before[1] != after[1]

@@ -240,3 +240,9 @@ def test_the_examples_of_the_page_run():
     assert not set(names["apart"]) & set(names["others"])
     assert names["small"].attrs["size"] == "mcap"
     assert names["parts"].shape == names["x"].shape
+
+
+def test_a_ladder_retreats_by_the_share_of_the_assets_that_have_a_score():
+    scores = row([-0.001] * 4 + [np.nan] * 6)
+    moved = portfolio.ladder(scores, row([0.1] * 10), step=0.025, largest=0.1, threshold=0.01, retreat=0.6)
+    np.testing.assert_allclose(moved.values[:4], 0.075)

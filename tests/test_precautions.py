@@ -364,3 +364,11 @@ def test_the_result_tells_parent_training_and_repetition_and_is_json(tmp_path):
     assert known["weights"] == second.positions
     assert list(known["weights"].values()) == sorted(known["weights"].values(), reverse=True)
     assert [os.path.basename(path) for path in known["files"]] == ["state.pickle.gz", "fractions.nc.gz"]
+
+
+def test_the_state_of_another_strategy_is_refused_by_name(tmp_path, monkeypatch):
+    first = run(tmp_path / "a", DAYS[0])
+    monkeypatch.setenv("IN_STATE_PATH", str(first.folder / "state.pickle.gz"))
+    other = dataclasses.replace(CHASE, name="another")
+    with pytest.raises(StateError, match=r"is the state of strategy \w+, not of another"):
+        qlstm.run(other, CUBE, state_dir=tmp_path / "b", date=DAYS[1], progress=False)

@@ -13,7 +13,7 @@ from toys import equal_weights, market, predict_below_mean
 from qlstm import backtester, baselines, ledger, report, stats
 from qlstm.errors import OutputError
 from qlstm.multipass import Result
-from qlstm.report import figures, performance, portfolio, training
+from qlstm.report import figures, forecasts, performance, portfolio, training
 from qlstm.report.headline import interval
 from qlstm.report.market import RANDOM
 from qlstm.report.study import Study
@@ -500,3 +500,19 @@ def test_the_random_band_is_that_of_all_portfolios(result, data, page):
     ends = [float((1 + one).prod()) for one in lots]
     low, high = (one["y"][-1] for one in drawn["equity"]["data"][:2])
     assert (low, high) == pytest.approx(tuple(np.percentile(ends, [5, 95])), rel=1e-4)
+
+
+def test_a_forecast_is_drawn_as_it_is_scored_whatever_the_order_of_its_dims(result, data):
+    close = data.sel(field="close", drop=True)
+    perfect = (close.shift(time=-1) / close - 1).sel(time=result.weights["time"])
+    turned = report.render(result, data, forecast=perfect.transpose("asset", "time"))
+    assert charts(turned)[0]["changes"] == charts(report.render(result, data, forecast=perfect))[0]["changes"]
+
+
+def test_ten_cells_are_enough_to_draw():
+    ten = xr.DataArray(
+        np.arange(10.0).reshape(5, 2) / 100, dims=("time", "asset"), coords={"time": range(5), "asset": ["A", "B"]}
+    )
+    cloud, means = forecasts._half("forecast", ten, ten, "blue", "")
+    assert len(cloud["x"]) == 10
+    assert len(means["x"]) == 5

@@ -183,7 +183,9 @@ def test_what_is_of_another_run_or_damaged_is_not_taken_up(tmp_path, each_day, c
     assert result.raw.identical(expected.raw)
 
 
-@pytest.mark.parametrize("settings", [{"data": CUBE * 2}, {"end_date": "2015-06-01"}, {"step": 2}])
+@pytest.mark.parametrize(
+    "settings", [{"data": CUBE * 2}, {"end_date": "2015-06-01"}, {"step": 2}, {"collect_all_states": True}]
+)
 def test_other_data_or_days_are_another_run(tmp_path, each_day, caplog, settings):
     path = interrupted(tmp_path, 40)
     run(strategy(tmp_path), path, resume=True, **settings)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import re
 import signal
@@ -564,3 +565,9 @@ def test_the_pages_table_of_luck_is_what_the_formula_gives():
         draws = np.random.default_rng(0).standard_normal((20_000, int(tries))).max(axis=1)
         want = [draws.mean() / np.sqrt(years) for years in (1, 3, 10)]
         np.testing.assert_allclose([float(text) for text in shown], want, atol=0.07)
+
+
+def test_infinite_figures_come_back_from_a_record_as_they_were():
+    given = trials.Trial({"A": 1}, {"x": math.inf, "y": -math.inf, "z": math.nan, "w": 0.5}, None, 1.0, "now", 42)
+    back, _ = trials._parse(trials._line(given, trials.Setting("idea", "a", "b", "c", "d")), "here")
+    assert repr(back.figures) == repr(given.figures)

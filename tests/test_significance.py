@@ -464,3 +464,27 @@ def test_the_page_names_every_public_function_that_exists():
     page = (ROOT / "docs" / "significance.md").read_text()
     functions = {name for name in significance.__all__ if name[0].islower()}
     assert {name for name in functions if name not in page} == set()
+
+
+def test_a_permutation_of_a_sparse_forecast_moves_only_rows_that_can_be_scored():
+    random = np.random.default_rng(5)
+    known = np.sort(random.choice(3000, 12, replace=False))
+    rejected = 0
+    for seed in range(20):
+        actual = random.standard_normal(3000)
+        forecast = np.full(3000, np.nan)
+        forecast[known] = random.standard_normal(12)
+        rejected += significance.permutation(forecast, actual, draws=99, seed=seed).rejects()
+    assert rejected <= 5  # 5 % of 20 is 1; more than 5 comes once in 3000
+    actual = random.standard_normal(3000)
+    forecast = np.full(3000, np.nan)
+    forecast[known] = actual[known]
+    assert significance.permutation(forecast, actual, draws=199).rejects()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.0003, 0.01 / 252, 0.05 / 252])
+def test_a_try_that_never_moves_is_refused_whatever_rounding_makes_of_it(rate):
+    returns = np.random.default_rng(0).standard_normal((1000, 5)) / 100
+    returns[:, 3] = rate
+    with pytest.raises(DataError, match="try 3 never moves"):
+        significance.overfitting_probability(returns, blocks=8)

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from toys import market
 
@@ -278,3 +279,31 @@ def test_batch_mode_trains_ahead_too(monkeypatch):
     sizes = batches_of(monkeypatch)
     walked(strategy(predict=first_row, predict_each_day=False))
     assert max(sizes) > 1
+
+
+def test_a_put_off_fit_takes_what_its_functions_enclose_as_it_is_at_the_call(monkeypatch):
+    class Scaled(torch.nn.Module):
+        def __init__(self, by):
+            super().__init__()
+            self.by, self.weight = by, torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return self.by * self.weight * x[..., 0]
+
+    def train_two(
+        data,
+    ):  # the functions take the loop's variable as it is at each call, not as the last round leaves it
+        X, Y = inputs(data)
+        found = {}
+        for by in (1.0, 3.0):
+            loss = lambda output, target: by * ((output - target) ** 2).mean()  # noqa: B023 (what users write)
+            found[by] = nn.fit(lambda: Scaled(by), X, Y, loss=loss, mode="loop")  # noqa: B023
+        return found
+
+    def predict_both(models, data):
+        asset = CUBE.asset.values[0]
+        both = [float(models[by][asset].by) * float(models[by][asset].weight.detach()) for by in (1.0, 3.0)]
+        return xr.DataArray([both[0], both[1] / 10], dims="asset", coords={"asset": CUBE.asset.values[:2]}) / 100
+
+    chosen = strategy(train_two, predict_both)
+    np.testing.assert_array_equal(walked(chosen), plain_walk(chosen))

@@ -15,6 +15,7 @@ from .subject import Subject
 __all__ = ["concentration", "near_equal_weights", "prices", "profit_from_faults", "restated"]
 
 _FAMILY = "data"
+_IMPOSSIBLE = 0.6  # a change of more in a day is a wrong price more often than news
 _HEAVY, _TOO_HEAVY = 0.2, 0.5  # share of all gains that one trade or asset has
 _FEWEST = 5  # assets, or trades, that gained: among fewer, one always has much
 _NEAR_EQUAL = 0.2  # mean distance of a weight from 1/N, as a share of it
@@ -69,18 +70,21 @@ def profit_from_faults(subject: Subject) -> list[Finding]:
     suspects = quality.examine(subject.traded).of("jump", "split")
     found = []
     for one in suspects:
+        move = one.value if one.kind == "jump" else 1.0 / one.value - 1.0
         held = trades[(trades["asset"] == one.asset) & (trades["entry"] < one.start) & (trades["exit"] >= one.start)]
         for _, trade in held.iterrows():
-            if gains > 0 and trade["contribution"] > _HEAVY * gains:
-                found.append(_faulty(one, trade, gains))
+            brought = (1.0 if trade["side"] == "long" else -1.0) * move * trade["size"]
+            if gains > 0 and min(brought, trade["contribution"]) > _HEAVY * gains:
+                impossible = one.kind == "split" or abs(move) > _IMPOSSIBLE
+                found.append(_faulty(one, trade, gains, "fail" if impossible else "warning"))
     return found
 
 
-def _faulty(one: quality.Suspect, trade: pd.Series, gains: float) -> Finding:
+def _faulty(one: quality.Suspect, trade: pd.Series, gains: float, severity: str) -> Finding:
     return Finding.at(
         "profit-from-faults",
         _FAMILY,
-        "fail",
+        severity,
         "weights",
         f"a {trade['side']} trade of {100 * trade['return']:+.0f} % has {trade['contribution'] / gains:.0%} of the gain"
         f", and holds the {one.kind} of {day(one.start)}",

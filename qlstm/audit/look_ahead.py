@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -14,9 +15,9 @@ from ..errors import QlstmError
 from ..strategy import Memory, Strategy
 from . import alterations
 from .findings import Finding
-from .replay import Fit, Recorder, decide
+from .replay import Fit, Opened, Recorder, decide
 from .subject import Subject
-from .watching import last_row
+from .watching import last_row, watching
 
 __all__ = ["features", "files", "first_difference", "future", "one_bar", "window_length"]
 
@@ -181,7 +182,11 @@ def _stage(plain: list[Fit], other: list[Fit], t: np.datetime64) -> str:
 def files(subject: Subject) -> list[Finding]:
     """Name each file that the functions open: one that holds rows after the day is the future, any other may be."""
     found, known = [], set()
-    for opened in subject.course.calls.files:
+    loaded: list[Path] = []
+    with watching(loaded.append):
+        subject.fresh()
+    at_import = [Opened("load", subject.days[0], path) for path in loaded]
+    for opened in (*at_import, *subject.course.calls.files):
         if (opened.role, opened.path) in known:
             continue
         known.add((opened.role, opened.path))

@@ -53,7 +53,8 @@ def _tell(name: str) -> None:
         return
     path = Path(os.path.abspath(name))
     is_code = path.suffix in (".py", ".pyc", ".so") or path.parent.suffix in (".dist-info", ".egg-info")
-    is_code = is_code or any(folder in path.parents for folder in _libraries())
+    is_data = path.suffix in (".nc", ".nc4", ".h5", *_TABLES)  # prices are the future wherever they lie
+    is_code = is_code or (not is_data and any(folder in path.parents for folder in _libraries()))
     if not is_code and path.is_file():
         seen(path)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import xarray as xr
@@ -95,15 +97,26 @@ def fit(
         raise StrategyError(f"fit: epochs is {epochs}; give at least 1")
     held_out = Validation(validation) if isinstance(validation, (int, float)) else validation
     plan = Plan(
-        loss or nn.functional.mse_loss, optimizer or LBFGS(), epochs, seed, held_out, Deadline(budget_s)
+        _as_it_is(loss) or nn.functional.mse_loss, optimizer or LBFGS(), epochs, seed, held_out, Deadline(budget_s)
     )  # fmt: skip
     samples = Samples(X, Y, groups, held_out)
     place = _place(device)
-    job = Fit(model, samples, plan, mode, place)
+    job = Fit(_as_it_is(model), samples, plan, mode, place)
     # What a budget cuts depends on when it runs, so it runs where it was asked for.
     if budget_s is not None or not put_off(job):
         Fit.solve([job])
     return job.models
+
+
+def _as_it_is(function: Any) -> Any:
+    """Return a function with what it encloses as it is now: a fit may be put off until that has changed."""
+    cells = getattr(function, "__closure__", None)
+    if not isinstance(function, types.FunctionType) or not cells:
+        return function
+    held = tuple(types.CellType(cell.cell_contents) for cell in cells)
+    made = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, held)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
 
 
 def _place(device: str) -> torch.device:

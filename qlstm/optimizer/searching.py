@@ -131,7 +131,7 @@ def _prepare(
     elif callable(strategy) and not isinstance(strategy, Strategy):
         _check_factory(strategy, names)
         make = strategy
-        title, code = getattr(strategy, "__name__", type(strategy).__name__), partial(fingerprint.of_data, strategy)
+        title, code = getattr(strategy, "__name__", type(strategy).__name__), partial(fingerprint.of_function, strategy)
     else:
         raise StrategyError(
             f"search needs the strategy's file or a function that makes it of arguments, got {type(strategy).__name__}"

@@ -89,8 +89,15 @@ def key(arguments: Mapping[str, Any]) -> str:
 
 def _line(trial: Trial, setting: Setting) -> bytes:
     content = {**asdict(trial), "status": trial.status, **asdict(setting)}
-    content["figures"] = {name: value if math.isfinite(value) else None for name, value in trial.figures.items()}
+    content["figures"] = {name: _written(value) for name, value in trial.figures.items()}
     return (json.dumps(content, allow_nan=False) + "\n").encode()
+
+
+def _written(value: float) -> float | str | None:
+    """Return a figure as JSON can hold it: NaN as null, infinities by name."""
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)
 
 
 def _parse(line: bytes, where: str) -> tuple[Trial, Setting]:

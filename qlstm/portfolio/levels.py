@@ -54,7 +54,7 @@ def ladder(
     if not threshold >= 0.0:
         raise WeightsError(f"threshold must be at least 0, got {threshold!r}")
     day = Day(scores, liquid)
-    retreats = (day.scores <= 0).sum() > retreat * len(day.assets) + 1e-9  # 0.6 * 5 is a little above 3
+    retreats = (day.scores <= 0).sum() > retreat * (~np.isnan(day.scores)).sum() + 1e-9  # 0.6 * 5 is a little above 3
     up = (day.scores > threshold) & (not retreats)
     down = (day.scores < -threshold) | (retreats & ~np.isnan(day.scores))
     moved = (day.before(previous) + step * (up.astype(float) - down)).clip(0.0, largest)

@@ -52,11 +52,15 @@ def changes(study: Study) -> list[Part]:
 
 
 def _half(name: str, forecast: xr.DataArray, actual: xr.DataArray, colour: str, axis: str) -> list[figures.Trace]:
-    """Return one half of the chart: a sample of all cells as a cloud, and the mean of each tenth with two errors."""
-    said, came = (side.values.ravel() for side in xr.align(forecast, actual, join="inner"))
+    """Return one half of the chart: a sample of all cells as a cloud, and the mean of each tenth with two errors.
+
+    Where cells are few, the parts are halves or thirds.
+    """
+    sides = xr.align(forecast, actual, join="inner")
+    said, came = (side.transpose("time", "asset").values.ravel() for side in sides)
     known = np.isfinite(said) & np.isfinite(came)
     said, came = 100 * said[known], 100 * came[known]
-    tenths = np.array_split(np.argsort(said, kind="stable"), _BINS)
+    tenths = np.array_split(np.argsort(said, kind="stable"), max(1, min(_BINS, len(said) // 2)))
     means = np.array([[said[one].mean(), came[one].mean()] for one in tenths if len(one) > 1])
     errors = [2 * came[one].std(ddof=1) / np.sqrt(len(one)) for one in tenths if len(one) > 1]
     step = max(1, len(said) // _CLOUD)

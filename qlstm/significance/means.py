@@ -132,6 +132,12 @@ def permutation(
     given, happened = np.asarray(forecast, dtype=np.float64), np.asarray(actual, dtype=np.float64)
     if given.shape != happened.shape or given.ndim not in (1, 2):
         raise DataError(f"forecast and actual must have one shape (row[, asset]), got {given.shape}, {happened.shape}")
+    both = np.isfinite(given) & np.isfinite(happened)
+    scored = both if both.ndim == 1 else both.any(axis=1)
+    given, happened = (
+        given[scored],
+        happened[scored],
+    )  # among rows without a pair few orders would leave anything to score
     if len(given) < 8:
         raise DataError(f"{len(given)} rows have too few orders for a permutation test; it needs at least 8")
     measure = _correlation if score is None else score
@@ -139,9 +145,14 @@ def permutation(
     tail(0.5, alternative)
     if not np.isfinite(observed):
         return Verdict("permutation", float("nan"), 1.0, len(given), alternative, "the score is undefined: no skill")
+
+    def drawn(order: np.ndarray) -> float:
+        value = measure(given, happened[order.astype(np.intp)])
+        return value if np.isfinite(value) else observed  # an order without a score speaks for luck
+
     result = scipy_stats.permutation_test(
         (np.arange(len(given)),),
-        lambda order: measure(given, happened[order.astype(np.intp)]),
+        drawn,
         permutation_type="pairings",
         vectorized=False,
         n_resamples=draws,

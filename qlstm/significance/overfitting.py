@@ -20,7 +20,7 @@ from ..errors import DataError
 __all__ = ["Overfitting", "overfitting_probability", "purged_splits"]
 
 _MOST_SPLITS = 20_000  # 16 blocks have 12 870 halves
-_STILL = 1e-13  # a variance below this share of the mean square is rounding
+_STILL = 1e-12  # a variance below this share of the mean square is rounding
 _CHUNK = 1024  # splits at a time: (1024, tries) numbers are held at once
 
 
@@ -160,10 +160,9 @@ class _Sums:
         count, first, second = total
         mean = first / count
         variance = (second / count - mean**2) * count / (count - 1)
-        if (variance <= 0).any():
-            raise DataError(
-                f"try {int(np.argwhere(variance <= 0)[0, 1])} never moves in one of the halves; leave it out"
-            )
+        still = variance <= _STILL * second / count
+        if still.any():
+            raise DataError(f"try {int(np.argwhere(still)[0, 1])} never moves in one of the halves; leave it out")
         return mean / np.sqrt(variance)
 
 
