@@ -45,8 +45,8 @@ def align(
     lag_days : float
         Days that pass between publication and use, at least 0.
     max_age_days : float
-        NaN where the observation has been in use (publication and lag) for more than this many days; by default it stands
-        for ever.
+        NaN where the observation has been in use (publication and lag) for more than this many days; by default it
+        stands for ever.
     close_hour : float
         When a day without an hour ends.
     name : str
