@@ -7,6 +7,7 @@ that tends to the count as `temperature` goes to 0, and has a slope everywhere.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +19,12 @@ Terms = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Criterion:
+class Criterion(ABC):
     """Base of the losses: the sum of its terms, each one number."""
 
+    @abstractmethod
     def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
         """Return each term by name, for outputs and targets of one shape."""
-        raise NotImplementedError
 
     def __call__(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the loss, a tensor of one number."""
@@ -96,8 +97,8 @@ class MSEWithSignPenalty(Criterion):
 
 
 @dataclass(frozen=True)
-class HuberWithSignPenalty(Criterion):
-    """Huber's loss with a delta of 1, and `weight` times the share of outputs with the wrong sign.
+class _ShareOfWrongSigns(Criterion):
+    """A loss of sizes, and `weight` times the share of outputs with the wrong sign.
 
     Parameters
     ----------
@@ -113,42 +114,36 @@ class HuberWithSignPenalty(Criterion):
     smooth: bool = False
     temperature: float = 0.1
 
-    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
-        """Return both terms."""
-        wrong = _share_wrong(output, target, self.temperature if self.smooth else None)
-        return {"huber": functional.huber_loss(output, target), "sign": self.weight * wrong}
+    def _sign(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        wrong = torch.sigmoid(-output * target.sign() / self.temperature) if self.smooth else _wrong(output, target)
+        return {"sign": self.weight * wrong.mean()}
 
 
 @dataclass(frozen=True)
-class SignErrorRatio(Criterion):
-    """Half the mean squared error, and `weight` times the share of outputs with the wrong sign.
+class HuberWithSignPenalty(_ShareOfWrongSigns):
+    """Huber's loss with a delta of 1, and `weight` times the share of outputs with the wrong sign.
 
-    Parameters
-    ----------
-    weight : float
-        Of the penalty.
-    smooth : bool
-        The penalty as a logistic function of the output, which trains; the original's share of wrong signs does not.
-    temperature : float
-        In units of the output: how far from 0 the smooth form differs from the original.
+    `weight`, `smooth` and `temperature` as for `MSEWithSignPenalty`; the smooth share is a logistic function of the
+    output.
     """
-
-    weight: float = 2.0
-    smooth: bool = False
-    temperature: float = 0.1
 
     def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
         """Return both terms."""
-        wrong = _share_wrong(output, target, self.temperature if self.smooth else None)
-        return {"squared error": 0.5 * functional.mse_loss(output, target), "sign": self.weight * wrong}
+        return {"huber": functional.huber_loss(output, target)} | self._sign(output, target)
+
+
+@dataclass(frozen=True)
+class SignErrorRatio(_ShareOfWrongSigns):
+    """Half the mean squared error, and `weight` times the share of outputs with the wrong sign.
+
+    `weight`, `smooth` and `temperature` as for `HuberWithSignPenalty`.
+    """
+
+    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        """Return both terms."""
+        return {"squared error": 0.5 * functional.mse_loss(output, target)} | self._sign(output, target)
 
 
 def _wrong(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return 1 where signs differ, else 0; a zero has a sign of its own."""
     return (output.sign() != target.sign()).to(output.dtype)
-
-
-def _share_wrong(output: torch.Tensor, target: torch.Tensor, temperature: float | None) -> torch.Tensor:
-    if temperature is None:
-        return _wrong(output, target).mean()
-    return torch.sigmoid(-output * target.sign() / temperature).mean()

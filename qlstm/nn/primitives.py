@@ -9,6 +9,8 @@ import torch
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
+from ..errors import StrategyError
+
 __all__ = ["Primitives"]
 
 State = tuple[torch.Tensor, ...]
@@ -63,7 +65,7 @@ def _layers(step: Step) -> Callable[..., Any]:
         ways = 2 if both else 1
         each = len(weights) // (n * ways)
         if (dropout and train) or each != (4 if bias else 2):
-            raise NotImplementedError("dropout between layers and projections cannot be stacked")
+            raise StrategyError("dropout between layers and projections cannot be stacked")
         signal = x.transpose(0, 1) if batch_first else x  # (time, batch, feature)
         last = []
         for layer in range(n):
