@@ -5,6 +5,7 @@ import pytest
 import test_parity
 import xarray as xr
 from conftest import ROOT
+from systems import assets_of, finds, functions, hits, out_of_sample, renamed, seeds
 from toys import market
 
 import qlstm
@@ -17,42 +18,6 @@ ROWS = 69  # of the window that lstm_state and lstm_careful train on
 NAMED = ("index_direction", "spy_rotation", "vrp_spy")  # strategies whose files name their assets
 OTHERS = ("index_direction", "lstm_careful", "vrp_spy")
 IN_PROCESS = [check for check in audit.CHECKS if check not in ("parity", "processes")]
-
-
-def seeds(short, long):
-    """Run a test for the first seeds always, for the others in the long version."""
-    return pytest.mark.parametrize(
-        "seed", [*range(short), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(short, long))]
-    )
-
-
-def functions(name, **constants):
-    return qlstm.load_strategy(ROOT / "strategies" / f"{name}.py", **constants).namespace
-
-
-def assets_of(name):
-    """Return the assets that a strategy's file names."""
-    namespace = functions(name)
-    values = [namespace[key] for key in ("INDEX", "ASSETS", "SECTORS", "INVERSE", "LONG") if key in namespace]
-    return [asset for value in values for asset in ([value] if isinstance(value, str) else value)]
-
-
-def renamed(cube, names):
-    """Return the cube with its first assets called by these names."""
-    return cube.assign_coords(asset=[*names, *cube.asset.values[len(names) :]])
-
-
-def hits(forecast, earned):
-    """Return the share of right signs, how many were compared, and what calls of this mix get right by luck."""
-    forecast, earned = xr.align(forecast, earned, join="inner")
-    known = (forecast.notnull() & earned.notnull()).values
-    up, rose = forecast.values[known] > 0, earned.values[known] > 0
-    luck = up.mean() * rose.mean() + (1 - up.mean()) * (1 - rose.mean())
-    return (up == rose).mean(), known.sum(), luck
-
-
-def finds(share, n, truth):
-    return share >= truth.must_find and share - 1.5 / np.sqrt(n) > 0.5
 
 
 # S1: lstm_state and lstm_careful
@@ -296,15 +261,6 @@ def test_a_group_that_names_an_unknown_asset_is_refused_by_name():
 
 
 # V24: index_direction
-
-
-def out_of_sample(name, market_name, seed, train=1000, test=400):
-    """Return a strategy's forecasts of all assets after one training, executed returns, the truth."""
-    cube, truth = synthetic.market(market_name, seed=seed, n_assets=24, n_days=train + test)
-    strategy = functions(name, ASSETS=tuple(map(str, cube.asset.values)))
-    models = strategy["train"](cube[:, :train])
-    forecast = strategy["forecast"](models, cube[:, train - 170 :])[170:]
-    return forecast, labels.executed_return(cube), truth, cube
 
 
 def garch_forecasts(cube, train=1000):
