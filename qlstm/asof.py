@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .cube import DIMS, as_cube, day
+from .cube import DIMS, as_cube
+from .dates import day
 from .errors import DataError
 
 __all__ = ["AVAILABLE_FROM", "align", "join", "refuse_future"]

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from . import engine, generators, graph, schedule
+from . import dates, engine, generators, graph, schedule
 from .checkpoint import Checkpoint
-from .cube import Cubes, Windows, calendar_days
+from .cube import Cubes, Windows
+from .dates import calendar_days
 from .errors import DataError, OutputError
 from .modelstore import ModelStore
 from .multipass import Result, walk
@@ -25,8 +26,8 @@ _SLACK = 10  # days; a loader called for N days may count them from a holiday
 def _days_to_load(start: Any, end: Any, test_period: int) -> int:
     """Return how many days before today a test begins; a loader counts them from its newest day."""
     now = np.datetime64("now", "ns")
-    last = now if end is None else min(schedule.as_time(end, "end date"), now)
-    first = last - calendar_days(test_period) if start is None else schedule.as_time(start, "start date")
+    last = now if end is None else min(dates.as_time(end, "end date"), now)
+    first = last - calendar_days(test_period) if start is None else dates.as_time(start, "start date")
     return int((now - first) / np.timedelta64(1, "D")) + _SLACK
 
 
@@ -37,7 +38,7 @@ def _load(load_data: Callable[[int], Any] | None, data: Cubes | None, days: int)
     if load_data is None:
         assert data is not None
         return data
-    loaded = load_data(days + int(schedule.WARM_UP / np.timedelta64(1, "D")))
+    loaded = load_data(days + int(dates.WARM_UP / np.timedelta64(1, "D")))
     return loaded[0] if isinstance(loaded, tuple) else loaded
 
 
@@ -48,8 +49,8 @@ def backtest_ml(
     data: Cubes | None = None,
     load_data: Callable[[int], Any] | None = None,
     train_period: int = 4 * 365,
-    retrain_interval: int = 365,
-    retrain_interval_after_submit: int | None = None,
+    retrain_interval: schedule.Interval = 365,
+    retrain_interval_after_submit: schedule.Interval | None = None,
     predict_each_day: bool = False,
     competition_type: str = "stocks_nasdaq100",
     lookback_period: int = 365,
@@ -84,9 +85,9 @@ def backtest_ml(
         ``load_data(days)`` returning such data (or data and a time axis), instead of `data`.
     train_period, lookback_period : int
         Days of data that train and predict see, up to and including the day itself.
-    retrain_interval : int
-        Days from one training to the next.
-    retrain_interval_after_submit : int, optional
+    retrain_interval : int or Schedule
+        Days from one training to the next, or a `qlstm.schedule`.
+    retrain_interval_after_submit : int or Schedule, optional
         Kept for the daily single pass (`qlstm.run`); a backtest does not use it.
     predict_each_day : bool
         False predicts a whole retrain interval at once, from rows up to its end, and compares some days with the same
@@ -217,7 +218,7 @@ def backtest(
     history = max(strategy.lookback_period, strategy.train_period if strategy.train is not None else 0)
     tested = _days_to_load(start_date, end_date, test_period)
     windows = Windows(_load(load_data, data, tested + history), window, copy_windows)
-    days = schedule.period(windows.times, start_date, end_date, test_period, history)
+    days = dates.period(windows.times, start_date, end_date, test_period, history)
     if resume and checkpoint is None:
         raise DataError("resume needs checkpoint=, the file that the interrupted run wrote")
     with generators.kept():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .cli_common import DATA_HELP, load, note, table
+from .cli_common import DATA_HELP, load, note, record_of, table
+
+if TYPE_CHECKING:
+    from .multipass import Result
+    from .optimizer import Search
 
 __all__ = ["backtest"]
 
@@ -22,6 +28,12 @@ _NONE = "none"
 @click.option("--end", help="Last day to predict; nothing after it is touched.")
 @click.option("--out", type=_PATH, help="Folder for the files.  [default: results/<strategy>]")
 @click.option("--check", is_flag=True, help="Audit the strategy too, as `qlstm check` does, on the report page.")
+@click.option(
+    "--trials",
+    metavar="N|FILE",
+    help="Versions tried before this one was picked: their number, or the record of a search. The report deflates the "
+    "Sharpe ratio for them.  [default: trials/<strategy>.jsonl, if there is one]",
+)
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run into the same folder stopped.")
 @click.option(
     "--jobs", default=1, show_default=True, help="Processes for trainings that qlstm.nn does not do; -1: all."
@@ -37,6 +49,7 @@ def backtest(
     end: str | None,
     out: Path | None,
     check: bool,
+    trials: str | None,
     resume: bool,
     jobs: int,
     dask: str | None,
@@ -50,6 +63,7 @@ def backtest(
     from . import audit, backtester, files, modelstore, report, results
     from .strategy import load_strategy
 
+    tried = _tried(trials, strategy)
     loaded = load_strategy(strategy)
     cube = load(source)
     folder = files.ensure_folder(out or Path("results") / str(loaded.name))
@@ -66,9 +80,10 @@ def backtest(
         jobs=jobs,
         dask=dask,
     )
+    tried = _relevant(tried, result)
     audited = audit.check(loaded, cube, end=end) if check else None
-    written = results.save(result, folder, cube, source, audit=audited)
-    checkpoint.unlink(missing_ok=True)
+    written = results.save(result, folder, cube, source, audit=audited, trials=tried)
+    files.remove(checkpoint)
     note(str(cube.attrs.get("note", "")))
     for text in result.notes:
         note(text)
@@ -76,3 +91,31 @@ def backtest(
     if audited is not None:
         click.echo(audited.summary())
     click.echo(f"written to {folder}: {', '.join(path.name for path in written)}")
+
+
+def _tried(given: str | None, strategy: Path) -> Search | int | None:
+    """Return how often was tried: the number given, or what is on record; None for neither."""
+    if given is not None and given.isdigit():
+        if int(given) < 1:
+            raise click.BadParameter("trials must be at least 1, the version that is backtested", param_hint="--trials")
+        return int(given)
+    path = record_of(strategy) if given is None else Path(given)
+    if given is None and not path.exists():
+        return None
+    from .optimizer import read_search
+
+    return read_search(path)
+
+
+def _relevant(tried: Search | int | None, result: Result) -> Search | int | None:
+    """Return the trials that picked the strategy on days of this backtest, and tell of a search's."""
+    if tried is None or isinstance(tried, int):
+        return tried
+    first = str(result.weights["time"].values[0])[:10]
+    made = f"{tried.n_trials} trials on record"
+    if tried.setting.end < first:
+        note(f"{made}, all on days up to {tried.setting.end}: this backtest is later, so nothing is deflated")
+        return None
+    note(f"{made}: the report deflates the Sharpe ratio for them (--trials 1 for none)")
+    has_spread = sum(map(math.isfinite, tried.sharpe_ratios)) > 1
+    return tried if has_spread else tried.n_trials

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ import click
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DATA_HELP", "load", "note", "table"]
+__all__ = ["DATA_HELP", "load", "note", "record_of", "table"]
 
 DATA_HELP = "'sample', a .nc file, or a folder of CSV or Parquet files, one per asset."
 
@@ -20,6 +21,11 @@ def load(source: str) -> xr.DataArray:
     from .data import load as load_data
 
     return load_data(source)
+
+
+def record_of(strategy: Path) -> Path:
+    """Return where the trials of a strategy are recorded unless another file is named."""
+    return Path("trials") / f"{strategy.stem}.jsonl"
 
 
 def note(text: str) -> None:

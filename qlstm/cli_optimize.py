@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_common import DATA_HELP, load, note
+from .cli_common import DATA_HELP, load, note, record_of
 
 if TYPE_CHECKING:
     from .optimizer import Range, Search
@@ -61,7 +61,7 @@ def optimize(
 
     space = dict(_parse(text) for text in sets)
     cube = load(source)
-    record = record or Path("trials") / f"{strategy.stem}.jsonl"
+    record = record or record_of(strategy)
     found = optimizer.search(strategy, cube, space, start_date=start, end_date=end, record=record, **options)
     note(str(cube.attrs.get("note", "")))
     _show(found)

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .dates import calendar_days, day
 from .errors import DataError
 
-__all__ = ["DIMS", "FIELDS", "Cubes", "DataWarning", "Windows", "as_cube", "calendar_days", "check", "day", "locate"]
+__all__ = ["DIMS", "FIELDS", "Cubes", "DataWarning", "Windows", "as_cube", "check", "locate"]
 
 DIMS = ("field", "time", "asset")
 FIELDS = ("open", "high", "low", "close", "vol")
@@ -25,22 +26,10 @@ FIELDS = ("open", "high", "low", "close", "vol")
 Cubes = xr.DataArray | Mapping[str, xr.DataArray]
 """One cube, or several by name of which the first is traded."""
 _WORST = 3  # cases shown per kind of contradiction
-_LONGEST = 73_000  # days, 200 years: more would leave what datetime64[ns] can hold, and no market is older
-
-
-def calendar_days(days: int) -> np.timedelta64:
-    """Return a period of calendar days; one of more than 200 years means all the data there are."""
-    return np.timedelta64(min(int(days), _LONGEST), "D")
 
 
 class DataWarning(UserWarning):
     """Prices that contradict each other; real data have some, so they do not stop a run."""
-
-
-def day(t: Any) -> str:
-    """Return a time as people write it: the date, with the hour only where there is one."""
-    stamp = pd.Timestamp(t)
-    return str(stamp.date()) if stamp == stamp.normalize() else stamp.isoformat(timespec="minutes")
 
 
 def locate(cube: xr.DataArray, bad: np.ndarray) -> str:

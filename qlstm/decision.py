@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from . import engine, output, schedule
+from . import dates, engine, output
 from .cube import Windows
 from .strategy import Memory, Strategy
 from .weights import Rows
@@ -70,6 +70,6 @@ def decide(strategy: Strategy, windows: Windows, t: np.datetime64, memory: Memor
     rows.add(t, row)
     raw, notes = rows.weights(), rows.notes()
     contest = strategy.rules.name
-    recent = windows.traded.sel(time=slice(t - schedule.WARM_UP, t)).rename(contest)
+    recent = windows.traded.sel(time=slice(t - dates.WARM_UP, t)).rename(contest)
     weights = output.clean(raw, recent, contest, report=notes).rename(contest)
     return Decision(t, raw, weights, memory, output.to_bytes(weights), tuple(notes))

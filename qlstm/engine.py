@@ -15,7 +15,8 @@ import pandas as pd
 import xarray as xr
 
 from . import generators, schedule
-from .cube import Windows, as_cube, day
+from .cube import Windows, as_cube
+from .dates import day
 from .errors import QlstmError, StrategyError, WeightsError
 from .strategy import Memory, Strategy
 
@@ -71,7 +72,7 @@ def batch(strategy: Strategy, memory: Memory, windows: Windows, days: np.ndarray
         The memory after the interval.
     """
     memory = retrain(strategy, memory, windows, days[0])
-    window = windows(days[-1], strategy.lookback_period + strategy.retrain_interval)
+    window = windows(days[-1], strategy.lookback_period + schedule.reach(days, strategy.retrain_interval))
     weights, state = _predict(strategy, memory, window, days[-1])
     if not isinstance(weights, xr.DataArray) or set(weights.dims) != {"time", "asset"} or "time" not in weights.coords:
         raise StrategyError(
@@ -90,7 +91,7 @@ def batch(strategy: Strategy, memory: Memory, windows: Windows, days: np.ndarray
 
 def retrain(strategy: Strategy, memory: Memory, windows: Windows, t: np.datetime64) -> Memory:
     """Return `memory` with models trained on the window up to t when that is due, else `memory` itself."""
-    if strategy.train is None or not schedule.due(t, memory.trained_at, strategy.retrain_interval):
+    if strategy.train is None or not schedule.due(t, memory.trained_at, strategy.retrain_interval, windows.times):
         return memory
     return Memory(t, train(strategy, windows(t, strategy.train_period), t), memory.state)
 
@@ -232,10 +233,9 @@ def _check_row(row: xr.DataArray, known: pd.Index) -> None:
         return
     if not assets.is_unique:
         raise WeightsError(f"asset {assets[assets.duplicated()][0]} twice")
-    strange = (known.get_indexer(assets) < 0) & (np.nan_to_num(values) != 0)
-    if strange.any():
-        i = int(np.argmax(strange))
-        raise WeightsError(f"weight {values[i]:g} for asset {assets[i]}, which the data lack")
+    for stranger in np.flatnonzero(known.get_indexer(assets) < 0).tolist():
+        if values[stranger] and not np.isnan(values[stranger]):
+            raise WeightsError(f"weight {values[stranger]:g} for asset {assets[stranger]}, which the data lack")
 
 
 def _cut(window: Any, t: np.datetime64) -> Any:

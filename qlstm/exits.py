@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from . import weights as algebra
-from .cube import day
+from .dates import day
 from .errors import DataError, WeightsError
 
 __all__ = [

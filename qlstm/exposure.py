@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from . import weights as algebra
+from ._labels import labelled_like
 from .errors import WeightsError
 from .weights import calc_exposure
 
@@ -46,7 +47,8 @@ def cut_big_positions(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:
     WeightsError
         Not weights, or a limit that is not above 0.
     """
-    return algebra.log_infinite(_checked(weights, max_weight), _LOG).clip(-max_weight, max_weight)
+    book = algebra.log_infinite(_checked(weights, max_weight), _LOG)
+    return labelled_like(book, np.clip(book.values, -max_weight, max_weight))
 
 
 def drop_bad_days(weights: Any, max_weight: float = _LIMIT) -> xr.DataArray:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import glob
 import logging
 import os
 import secrets
@@ -39,6 +40,7 @@ __all__ = [
     "make_folder",
     "publish_folder",
     "recover_folders",
+    "remove",
     "withdraw_folder",
     "write_bytes",
     "write_files",
@@ -178,6 +180,13 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         When it cannot be written; an older file of that name is untouched.
     """
     write_files({Path(path): content})
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, and what killed writers of it left half-written beside it."""
+    path.unlink(missing_ok=True)
+    for unfinished in path.parent.glob(f".{glob.escape(path.name)}-*.tmp"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _remove_folder(folder: Path) -> None:

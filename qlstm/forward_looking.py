@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from .cube import as_cube, day
+from .cube import as_cube
+from .dates import day
 from .errors import WeightsError
 from .weights import normalize, of
 

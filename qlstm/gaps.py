@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bottleneck
 import numpy as np
 import xarray as xr
 
+from ._labels import labelled_like
 from .errors import DataError
 
 __all__ = ["fill"]
@@ -37,12 +39,9 @@ def fill(series: xr.DataArray, rest: float = np.nan) -> xr.DataArray:
         raise DataError(
             f"fill wants an xarray.DataArray with a dim 'time', got {getattr(series, 'dims', type(series))}"
         )
-    values = np.moveaxis(np.asarray(series.values, dtype=np.float64), series.dims.index("time"), 0)  # (time, ...)
-    gaps = np.isnan(values)
-    if gaps.any():
-        rows = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
-        source = np.maximum.accumulate(np.where(gaps, 0, rows))  # the last row with a value; 0 before the first
-        source = np.where(source == 0, np.argmin(gaps, axis=0), source)
-        values = np.take_along_axis(values, source, axis=0)
+    axis = series.dims.index("time")
+    values = bottleneck.push(np.asarray(series.values, dtype=np.float64), axis=axis)
+    if np.isnan(values.sum()):  # before the first value; an infinite sum that is no number costs time, nothing else
+        values = np.flip(bottleneck.push(np.flip(values, axis), axis=axis), axis)
         values = np.where(np.isnan(values), rest, values)
-    return series.copy(deep=False, data=np.moveaxis(values, 0, series.dims.index("time")))
+    return labelled_like(series, values)

@@ -40,6 +40,8 @@ def kept() -> Iterator[None]:
     """Give the user's generators back as they were; a torch first imported inside the block is seeded on arrival."""
     torch = sys.modules.get("torch")
     states = random.getstate(), np.random.get_state(), torch.get_rng_state() if torch else None
+    gpus = torch.cuda if torch and torch.cuda.is_initialized() else None
+    gpu_states = gpus.get_rng_state_all() if gpus else []
     watch = _TorchWatch()
     sys.meta_path.insert(0, watch)
     try:
@@ -50,6 +52,8 @@ def kept() -> Iterator[None]:
         np.random.set_state(states[1])
         if torch:
             torch.set_rng_state(states[2])
+            if gpus:
+                gpus.set_rng_state_all(gpu_states)
         elif "torch" in sys.modules:  # there was no state to give back: torch starts at random in every process
             sys.modules["torch"].seed()
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .cube import calendar_days, day
+from .dates import calendar_days, day
 from .errors import StateCorruptError
 
 __all__ = ["Restatement", "compare", "take"]

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import contests, engine, forecast, generators, output, schedule, stats
+from . import contests, dates, engine, forecast, generators, output, schedule, stats
 from .checkpoint import Checkpoint
-from .cube import Windows, day
+from .cube import Windows
+from .dates import day
 from .errors import StrategyError
 from .progress import Progress
 from .strategy import Memory, Strategy
@@ -161,7 +162,8 @@ class _Course:
         return [(t, row)]
 
     def _block(self) -> list[tuple[np.datetime64, xr.DataArray]]:
-        block = next(schedule.blocks(self._days[self.done :], self._strategy.retrain_interval))
+        interval, times = self._strategy.retrain_interval, self._windows.times
+        block = next(schedule.blocks(self._days[self.done :], interval, times))
         weights, self.memory = engine.batch(self._strategy, self.memory, self._windows, block)
         self.done += len(block)
         return [(t, weights.sel(time=t)) for t in weights["time"].values]
@@ -188,7 +190,8 @@ class _Course:
         self.done, trained_at, self.states = parts["done"], parts["trained_at"], parts["states"]
         self.rows.restore(parts["rows"])
         over = self.done == len(self._days)
-        renewed = not over and schedule.due(self._days[self.done], trained_at, self._strategy.retrain_interval)
+        interval, times = self._strategy.retrain_interval, self._windows.times
+        renewed = not over and schedule.due(self._days[self.done], trained_at, interval, times)
         models = None if self._strategy.train is None or renewed else trainer.models(trained_at)
         self.memory = Memory(trained_at, models, parts["state"])
 
@@ -206,7 +209,7 @@ def _book(
     without = np.setdiff1d(days, raw["time"].values)
     if len(without):
         notes.append(f"predict returned no row for {len(without)} days, first {day(without[0])}")
-    since = windows.traded["time"].values >= raw["time"].values[0] - schedule.WARM_UP
+    since = windows.traded["time"].values >= raw["time"].values[0] - dates.WARM_UP
     data = windows.traded.isel(time=slice(int(np.argmax(since)), None)).rename(strategy.rules.name)
     weights = output.clean(raw, data, strategy.rules.name, report=notes).rename(strategy.rules.name)
     table = stats.calc_stat(data, weights) if analyze else None

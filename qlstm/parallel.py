@@ -25,13 +25,13 @@ import cloudpickle
 from .errors import OutputError, QlstmError
 from .extras import library
 
-__all__ = ["each"]
+__all__ = ["THREADS", "each"]
 
 Item = TypeVar("Item")
 Out = TypeVar("Out")
-_ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-)  # a worker is one of many: more threads would fight for the same cores
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables that tell the libraries how many threads a new process may use."""
+_ONE_THREAD = dict.fromkeys(THREADS, "1")  # a worker is one of many: more threads would fight for the same cores
 _IDLE_S = 60  # a worker of this machine waits so long for more
 _REACH_S = 10  # so long a scheduler may take to answer, and to have a worker
 _ALIGNMENT = 64  # bytes; as numpy aligns arrays

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from . import imprint, schedule, state
-from .cube import Cubes, Windows, day
+from . import dates, imprint, state
+from .cube import Cubes, Windows
+from .dates import day
 from .decision import decide
 from .errors import QlstmError, StateChangedError, StateError
 from .state import codec
@@ -76,7 +77,7 @@ def _handed_over(strategy: Strategy, path: Path, today: np.datetime64) -> Parent
     if header.get("strategy") not in (None, strategy.name):
         raise StateError(f"{path} is the state of strategy {header['strategy']}, not of {strategy.name}")
     as_of = header.get("as_of")
-    since = schedule.as_time(as_of) if as_of else None
+    since = dates.as_time(as_of) if as_of else None
     if since is not None and since >= today:
         raise StateError(f"{path} is of {day(since)}, not before {day(today)}; give the state of the day before")
     if memory.trained_at is not None and memory.trained_at > today:

@@ -24,7 +24,9 @@ FILES = ("weights.nc", "fractions.nc.gz", "stats.csv", "state.out.pickle.gz", "r
 _PACKAGES = ("numpy", "pandas", "xarray", "numba", "torch", "scipy", "netCDF4")
 
 
-def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str, audit: Any = None) -> list[Path]:
+def save(
+    result: Result, folder: str | Path, data: xr.DataArray, data_name: str, audit: Any = None, trials: Any = None
+) -> list[Path]:
     """Write the files of a backtest into `folder` and return their paths.
 
     Each file is complete under a temporary name before the first one gets its final name. A file that cannot be made
@@ -42,6 +44,8 @@ def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str,
         How the user named it.
     audit : qlstm.audit.Report, optional
         What the audit found, for the report page.
+    trials : int or object with ``sharpe_ratios``, optional
+        How often was tried to find this strategy, for the report page and the manifest.
 
     Raises
     ------
@@ -61,8 +65,11 @@ def save(result: Result, folder: str | Path, data: xr.DataArray, data_name: str,
     except StateError as error:
         result.notes.append(f"no state.out.pickle.gz: {error}")
     origin = _origin(result, data, data_name)
+    if trials is not None:
+        origin["trials"] = trials if isinstance(trials, int) else len(trials.sharpe_ratios)
     try:
-        page = report.render(result, data, note=str(data.attrs.get("note", "")), audit=audit, manifest=origin)
+        note = str(data.attrs.get("note", ""))
+        page = report.render(result, data, note, audit, manifest=origin, trials=trials)
         contents["report.html"] = page.encode()
     except OutputError as error:
         result.notes.append(f"no report.html: {error}")

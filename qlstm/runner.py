@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import engine, files, generators, imprint, precautions, schedule, state
-from .cube import Cubes, Windows, day
+from . import dates, engine, files, generators, imprint, precautions, state
+from .cube import Cubes, Windows
+from .dates import day
 from .decision import Decision, decide
 from .errors import DataError, StateError
 from .handover import CONTEST_FILES, given, wanted
@@ -221,7 +222,7 @@ def _today(windows: Windows, date: Any) -> np.datetime64:
     times = windows.times
     if date is None:
         return np.datetime64(times[-1])
-    t = schedule.as_time(date)
+    t = dates.as_time(date)
     if t not in times:
         late = "; get newer data first" if t > times[-1] else ""
         raise DataError(f"the data have no row for {day(t)}; they run {day(times[0])} to {day(times[-1])}{late}")

@@ -1,100 +1,237 @@
-"""Dates in, blocks out: when to retrain, and which days each model predicts. Periods are calendar days."""
+"""Dates in, blocks out: when to retrain, and which days each model predicts. Periods are calendar days.
+
+Where calendar days will not do, a `Schedule` stands in their place. It is asked the same in a multi-pass and in a
+single pass, knows no later day than the one it is asked about, and needs no memory but the day of the last training.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from .cube import calendar_days
-from .errors import DataError
+from .dates import calendar_days, day
+from .errors import DataError, StrategyError
 
-__all__ = ["WARM_UP", "as_time", "blocks", "due", "first_day", "period"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-WARM_UP = np.timedelta64(60, "D")
-"""Data that cleaning and booking look at before the first day: slippage needs 14 rows, the contest loads 60 days."""
+__all__ = [
+    "Interval",
+    "Months",
+    "Schedule",
+    "StudyPeriods",
+    "blocks",
+    "due",
+    "every_months",
+    "month_end",
+    "reach",
+    "study_periods",
+    "worded",
+]
 
 
-def as_time(value: Any, what: str = "date") -> np.datetime64:
-    """Return any date that pandas understands as ``datetime64[ns]``.
+class Schedule(ABC):
+    """When something is due again, where that is not every so many calendar days.
 
-    Raises
-    ------
-    DataError
-        When it is not a date; the message names it.
+    A subclass is a frozen dataclass, so that its values are part of what a result depends on; its text completes
+    "trainings, …" in a report.
     """
-    fault = DataError(f"{what} {value!r} is not a date (from 1678 to 2261); write it as YYYY-MM-DD")
-    if isinstance(value, (int, float, np.number)):  # pandas would take 20150601 for nanoseconds since 1970
-        raise fault
-    try:
-        stamp = pd.Timestamp(value)
-        time = np.datetime64("NaT") if pd.isna(stamp) else stamp.tz_localize(None).as_unit("ns").to_datetime64()
-    except (ValueError, TypeError) as error:
-        raise fault from error
-    if np.isnat(time):
-        raise fault
-    return np.datetime64(time)
+
+    @abstractmethod
+    def following(self, done_at: np.datetime64, times: np.ndarray) -> np.datetime64:
+        """Return the time, after `done_at`, from which it is due again.
+
+        Parameters
+        ----------
+        done_at : np.datetime64
+            When it was last done.
+        times : np.ndarray
+            The data's calendar, up to the day asked about or beyond. Whether a day is due must not depend on the rows
+            after it: where they are needed to tell, answer with a time after the last of them.
+        """
 
 
-def due(t: np.datetime64, trained_at: np.datetime64 | None, interval: int) -> bool:
-    """Return whether a model trained at `trained_at` is to be trained anew at `t`: `interval` calendar days later."""
-    return trained_at is None or bool(t >= trained_at + calendar_days(interval))
+@dataclass(frozen=True)
+class Months(Schedule):
+    """Due from the last weekday of each `months`-th month on; see `every_months`."""
+
+    months: int
+
+    def __post_init__(self) -> None:
+        _check_count("months", self.months, most=1200)
+
+    def __str__(self) -> str:
+        return "at each month end" if self.months == 1 else f"at each month end that closes {self.months} months"
+
+    def following(self, done_at: np.datetime64, times: np.ndarray) -> np.datetime64:
+        """Return the first of these last weekdays after `done_at`."""
+        month = int(done_at.astype("datetime64[M]").astype(int))  # 0 is January 1970
+        closing = month + -(month + 1) % self.months
+        end = _last_weekday(closing)
+        return end if end > done_at.astype("datetime64[D]") else _last_weekday(closing + self.months)
 
 
-def blocks(times: np.ndarray, interval: int) -> Iterator[np.ndarray]:
-    """Yield the days each model predicts: a block starts at its retrain day and spans `interval` calendar days."""
-    first = 0
-    while first < len(times):
-        last = int(times.searchsorted(times[first] + calendar_days(interval), "left"))
-        yield times[first:last]
-        first = last
+@dataclass(frozen=True)
+class StudyPeriods(Schedule):
+    """Due after `trade` rows; see `study_periods`."""
+
+    train: int
+    trade: int
+
+    def __post_init__(self) -> None:
+        _check_count("train", self.train)
+        _check_count("trade", self.trade)
+
+    def __str__(self) -> str:
+        return f"every {self.trade} rows"
+
+    def following(self, done_at: np.datetime64, times: np.ndarray) -> np.datetime64:
+        """Return the time of the `trade`-th row after `done_at`, or one after all rows."""
+        if done_at < times[0]:
+            raise DataError(
+                f"the data begin {day(times[0])}, after the last training on {day(done_at)}, so the rows since cannot "
+                f"be counted; give data from then on, at least {self.trade} rows"
+            )
+        place = int(times.searchsorted(done_at, "right")) + self.trade - 1
+        return np.datetime64(times[place] if place < len(times) else times[-1] + np.timedelta64(1, "ns"))
+
+    def training(self, data: xr.DataArray) -> xr.DataArray:
+        """Return the last `train` rows of a cube.
+
+        Raises
+        ------
+        DataError
+            When it has fewer.
+        """
+        if data.sizes["time"] < self.train:
+            raise DataError(
+                f"a study period trains on {self.train} rows, the window that ends {day(data['time'].values[-1])} has "
+                f"{data.sizes['time']}; raise train_period (calendar days), or start later"
+            )
+        return data.isel(time=slice(-self.train, None))
 
 
-def period(times: np.ndarray, start: Any, end: Any, test_period: int, history: int) -> np.ndarray:
-    """Return the days to predict.
+Interval = int | Schedule
+"""Calendar days, or a schedule."""
+
+
+def month_end() -> Months:
+    """Return the schedule of month ends: `every_months` with 1."""
+    return Months(1)
+
+
+def every_months(count: int) -> Months:
+    """Return the schedule of every `count`-th month end.
+
+    Due from a month's last weekday on. Where that is no trading day (a holiday, a gap) it is the next one: nobody can
+    tell on a Thursday whether the Friday will have data. Months are counted by the calendar (3 is March, June,
+    September and December), so the days are the same whenever a run begins; the first training is its first day.
 
     Parameters
     ----------
-    times : np.ndarray
-        The data's calendar, ``datetime64[ns]``, ascending.
-    start, end : date-like or None
-        First and last day; both ends count. Without `start` the last `test_period` calendar days are taken, but none
-        before the data can fill a window of `history` calendar days.
-    test_period, history : int
-        Calendar days.
-
-    Returns
-    -------
-    np.ndarray
-        Days of `times`, at least one.
+    count : int
+        Months from one to the next.
 
     Raises
     ------
-    DataError
-        When no day of the data is left.
+    StrategyError
+        When `count` is not a whole number from 1 to 1200.
     """
-    last = times[-1] if end is None else min(as_time(end, "end date"), times[-1])
-    if start is None:
-        first = max(last - calendar_days(test_period - 1), first_day(times, history))
-    else:
-        first = as_time(start, "start date")
-        if first > times[-1]:
-            raise DataError(f"start date {_iso(first)} is after the data, which end {_iso(times[-1])}")
-    chosen = times[(times >= first) & (times <= last)]
-    if len(chosen) == 0:
-        raise DataError(
-            f"no day to predict from {_iso(first)} to {_iso(last)}: the data run {_iso(times[0])} to {_iso(times[-1])}"
-        )
-    return chosen
+    return Months(count)
 
 
-def first_day(times: np.ndarray, history: int) -> np.datetime64:
-    """Return the first day with `history` calendar days of data behind it (the first of all when there is none)."""
-    full = times >= times[0] + calendar_days(history)
-    return np.datetime64(times[int(np.argmax(full))] if full.any() else times[0])
+def study_periods(train: int, trade: int) -> StudyPeriods:
+    """Return the schedule of study periods: train on some rows, trade those that follow, and move on by these.
+
+    Rows are those of the traded cube. A period's first day is the last row trained on, decided at its close and traded
+    at the next open. ``study.training(window)`` cuts a window to the rows to train on; `train_period` must hold them.
+    The data of a single pass must reach back to the last training.
+
+    Parameters
+    ----------
+    train, trade : int
+        Rows.
+
+    Raises
+    ------
+    StrategyError
+        When one is not a positive whole number.
+    """
+    return StudyPeriods(train, trade)
 
 
-def _iso(t: np.datetime64) -> str:
-    return str(t.astype("datetime64[D]"))
+def due(t: np.datetime64, done_at: np.datetime64 | None, interval: Interval, times: np.ndarray) -> bool:
+    """Return whether what was last done at `done_at` is to be done anew at `t`.
+
+    The engine asks so for trainings; a strategy that trades at month ends only asks so for its own trades, with the
+    date of the last in its state.
+
+    Parameters
+    ----------
+    t : np.datetime64
+        The day asked about.
+    done_at : np.datetime64 or None
+        None is never: due.
+    interval : int or Schedule
+        Calendar days, or a schedule.
+    times : np.ndarray
+        The data's calendar; what is after `t` changes nothing.
+    """
+    return done_at is None or bool(t >= _following(done_at, interval, times))
+
+
+def blocks(days: np.ndarray, interval: Interval, times: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Yield the days each model predicts: a block starts at its retrain day and ends before the next.
+
+    Parameters
+    ----------
+    days : np.ndarray
+        The days to predict, ascending.
+    interval : int or Schedule
+        Calendar days, or a schedule.
+    times : np.ndarray, optional
+        The data's calendar, where `days` are only some of it.
+    """
+    times = days if times is None else times
+    first = 0
+    while first < len(days):
+        last = int(days.searchsorted(_following(days[first], interval, times), "left"))
+        yield days[first:last]
+        first = last
+
+
+def reach(block: np.ndarray, interval: Interval) -> int:
+    """Return how many calendar days a block spans: all of an interval of days, else those up to its last day."""
+    if isinstance(interval, Schedule):
+        return int((block[-1] - block[0]) / np.timedelta64(1, "D")) + 1
+    return interval
+
+
+def worded(interval: Interval) -> str:
+    """Return an interval as a report says it."""
+    return str(interval) if isinstance(interval, Schedule) else f"every {interval} calendar days"
+
+
+def _following(done_at: np.datetime64, interval: Interval, times: np.ndarray) -> np.datetime64:
+    """Return the time from which it is due again, which a schedule must not put before the last."""
+    if not isinstance(interval, Schedule):
+        return done_at + calendar_days(interval)
+    then = interval.following(done_at, times)
+    if then <= done_at:
+        raise StrategyError(f"schedule {interval!r}: due again {day(then)}, not after {day(done_at)}")
+    return then
+
+
+def _last_weekday(month: int) -> np.datetime64:
+    """Return the last weekday of a month counted from January 1970."""
+    after = np.datetime64(month + 1, "M").astype("datetime64[D]")
+    return np.datetime64(np.busday_offset(after, -1, roll="forward"))
+
+
+def _check_count(name: str, count: object, most: int = 1_000_000) -> None:
+    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or not 1 <= count <= most:
+        raise StrategyError(f"schedule: {name} must be a whole number from 1 to {most}, got {count!r}")

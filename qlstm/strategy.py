@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import constants as file_constants
-from . import contests
+from . import contests, schedule
 from .errors import StrategyError
 
 __all__ = ["Memory", "Strategy", "load_strategy"]
@@ -64,9 +64,9 @@ class Strategy:
         Defaults to the stem of the file the strategy is loaded from, else to the name of `predict`.
     train_period, lookback_period : int
         Calendar days of data that train and predict see.
-    retrain_interval : int
-        Calendar days from one training to the next.
-    retrain_interval_after_submit : int, optional
+    retrain_interval : int or Schedule
+        Calendar days from one training to the next, or a schedule such as `schedule.month_end()`.
+    retrain_interval_after_submit : int or Schedule, optional
         The same for the daily single pass, where it differs.
     predict_each_day : bool
         False hands predict all days of a retrain interval at once, as in the established toolbox's batch mode.
@@ -94,8 +94,8 @@ class Strategy:
     name: str | None = None
     train_period: int = 4 * 365
     lookback_period: int = 365
-    retrain_interval: int = 365
-    retrain_interval_after_submit: int | None = None
+    retrain_interval: schedule.Interval = 365
+    retrain_interval_after_submit: schedule.Interval | None = None
     predict_each_day: bool = True
     seed: int = 42
     features: Callable[[Any], Any] | None = None
@@ -109,7 +109,8 @@ class Strategy:
             object.__setattr__(self, "name", _default_name(self.predict))
         for period in ("train_period", "lookback_period", "retrain_interval", "retrain_interval_after_submit"):
             days = getattr(self, period)
-            if not (days is None and period.endswith("submit")) and not _is_positive(days):
+            scheduled = period.startswith("retrain") and isinstance(days, schedule.Schedule)
+            if not (scheduled or (days is None and period.endswith("submit")) or _is_positive(days)):
                 raise StrategyError(f"{self.where}: {period} must be a positive whole number of days, got {days!r}")
         if not _NAME.fullmatch(str(self.name)):
             raise StrategyError(f"a strategy's name is the name of its folder too, so it cannot be {self.name!r}")
@@ -276,12 +277,20 @@ def _run(file: Path, constants: Mapping[str, Any]) -> types.ModuleType:
     module.__file__ = str(file.resolve())
     setattr(module, file_constants.REPLACED, constants)
     sys.modules[module.__name__] = module  # classes of the file can then be found by name
-    cloudpickle.register_pickle_by_value(module)  # other processes cannot import it, so its code travels
     try:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise StrategyError(f"{file}{_line_in(error, file)}: {type(error).__name__}: {error}") from error
+    for own in _in_folder(file.resolve().parent):
+        cloudpickle.register_pickle_by_value(own)  # other processes cannot import it, so its code travels
     return module
+
+
+def _in_folder(folder: Path) -> list[types.ModuleType]:
+    """Return the imported modules and packages of a folder, but for this package, which may lie there too."""
+    tops = [module for name, module in sys.modules.items() if "." not in name and name != __package__]
+    files = [(module, Path(module.__file__)) for module in tops if getattr(module, "__file__", None)]  # type: ignore[arg-type]
+    return [module for module, file in files if folder in (file.parent, file.parent.parent)]
 
 
 def _line_in(error: BaseException, file: Path) -> str:

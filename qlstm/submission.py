@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import engine, files, generators, schedule
-from .cube import Windows, as_cube, calendar_days, day
+from . import dates, engine, files, generators
+from .cube import Windows, as_cube
+from .dates import calendar_days, day
 from .decision import Decision, decide
 from .errors import DataError, StateError, StrategyError
 from .handover import CONTEST_FILES
@@ -120,7 +121,7 @@ def _load(strategy: Strategy) -> xr.DataArray:
     if strategy.features is None:
         history: dict[str, Any] = {"tail": longest + _SLACK}
     else:  # a feature may look back without end, so its first day must stay the same
-        history = {"min_date": day(schedule.as_time(strategy.rules.start) - calendar_days(longest))}
+        history = {"min_date": day(dates.as_time(strategy.rules.start) - calendar_days(longest))}
     loaded = _toolbox("data").load_data_by_type(strategy.rules.name, **history)
     cube = as_cube(loaded, what="what the toolbox loaded")
     return cube if cube.get_index("asset").is_monotonic_increasing else cube.sortby("asset")
@@ -137,7 +138,7 @@ def _parent(strategy: Strategy, path: Path, today: np.datetime64) -> _Parent:
         return _Parent()
     except (StateError, OSError) as error:
         return _lost(str(error))
-    as_of = schedule.as_time(known["as_of"]) if known.get("as_of") else None
+    as_of = dates.as_time(known["as_of"]) if known.get("as_of") else None
     if known.get("strategy") not in (None, strategy.name):
         return _lost(f"{path} is the state of strategy {known['strategy']}, not of {strategy.name}")
     for date in (as_of, memory.trained_at):

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from . import ahead, engine, generators, parallel, schedule
-from .cube import Windows, day
+from .cube import Windows
+from .dates import day
 from .errors import QlstmError, StateError
 from .modelstore import ModelStore, pack, unpack
 from .strategy import Memory, Strategy
@@ -63,7 +64,7 @@ class Trainer:
         dask: str | None = None,
     ) -> None:
         self._strategy, self._windows, self._store = strategy, windows, store
-        blocks = () if strategy.train is None else schedule.blocks(days, strategy.retrain_interval)
+        blocks = () if strategy.train is None else schedule.blocks(days, strategy.retrain_interval, windows.times)
         self._dates = np.array([block[0] for block in blocks], dtype="datetime64[ns]")
         self._jobs, self._dask = jobs, dask
         self._ready: dict[np.datetime64, Any] = {}
@@ -80,7 +81,8 @@ class Trainer:
 
     def renew(self, memory: Memory, t: np.datetime64) -> Memory:
         """Return a memory with the models of day t where they are due, else `memory` itself."""
-        if self._strategy.train is None or not schedule.due(t, memory.trained_at, self._strategy.retrain_interval):
+        interval, times = self._strategy.retrain_interval, self._windows.times
+        if self._strategy.train is None or not schedule.due(t, memory.trained_at, interval, times):
             return memory
         return Memory(t, self.models(t), memory.state)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from . import filter
 from .errors import DataError, near
 from .stats.panel import Panel, whole
 
-__all__ = ["available", "lowest_volatility", "size", "smallest", "uncorrelated"]
+__all__ = ["available", "liquid", "lowest_volatility", "size", "smallest", "uncorrelated"]
 
 _LOG = logging.getLogger("qlstm.universe")
 _TRADED_ROWS = 60  # rows in the median of close × volume, as where liquidity is derived
@@ -40,6 +41,33 @@ def available(data: xr.DataArray) -> xr.DataArray:
     panel = Panel(data)
     priced = np.isfinite(panel["close"])
     return panel.array(priced & (panel["is_liquid"] > 0) if "is_liquid" in panel else priced)
+
+
+def liquid(data: xr.DataArray) -> list[str]:
+    """Return the assets that are liquid on the last day of the data.
+
+    Parameters
+    ----------
+    data : xr.DataArray
+        Cube ``(field, time, asset)`` with the field is_liquid.
+
+    Returns
+    -------
+    list of str
+        Their labels, in the order of the data.
+
+    Raises
+    ------
+    DataError
+        When the cube lacks the field.
+    """
+    fields = data.get_index("field")
+    if "is_liquid" not in fields:
+        raise DataError(f"data lack field 'is_liquid'; they have {', '.join(map(str, fields))}")
+    last: dict[Any, Any] = {"field": fields.get_loc("is_liquid"), "time": -1}
+    # Past xarray's own selection, which would cost half as much again as a strategy's indicators.
+    values = data.values[tuple(last.get(dim, slice(None)) for dim in data.dims)]
+    return data.get_index("asset").to_numpy()[values > 0].tolist()
 
 
 def lowest_volatility(data: xr.DataArray, count: int, rows: int, members: xr.DataArray | None = None) -> xr.DataArray:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ._labels import labelled_like
 from .cube import locate
 from .errors import QlstmError, WeightsError
 
@@ -168,7 +169,7 @@ def blend(new: xr.DataArray, previous: xr.DataArray | None, data: xr.DataArray, 
         return new
     labels, earlier = new.get_index("asset"), previous.get_index("asset")
     if labels.equals(earlier):
-        return new.copy(deep=False, data=_averaged(new.values, previous.values, share))
+        return labelled_like(new, _averaged(new.values, previous.values, share))
     places = check_dims(new).get_index("asset").get_indexer(check_dims(previous).get_index("asset"))
     only = (places < 0) & (previous.values != 0) & (data.get_index("asset").get_indexer(earlier) >= 0)
     before = np.zeros(len(labels) + np.count_nonzero(only))
@@ -212,7 +213,7 @@ def normalize(weights: xr.DataArray, per_asset: bool = False) -> xr.DataArray:
             weights = weights.sortby(dim)
     given = weights.values
     values = normalized(given, per_asset)
-    result = weights.copy(deep=False, data=values.copy() if values is given else values)
+    result = labelled_like(weights, values.copy() if values is given else values)
     result.name = name
     return result
 

@@ -11,7 +11,7 @@ Live      qlstm run strategies/lstm_state.py
 import xarray as xr
 
 import qlstm
-from qlstm import exposure, filter, gaps, nn, ta, weights
+from qlstm import exposure, filter, gaps, nn, ta, universe, weights
 
 CALM_ASSETS = 12
 VOLATILITY_WINDOW = 155  # rows, fewer when the training window is shorter
@@ -42,7 +42,7 @@ def labels(data: xr.DataArray) -> xr.DataArray:
 
 def calmest(data: xr.DataArray) -> xr.DataArray:
     """Return the data of the liquid assets that moved least, as of the last row."""
-    liquid = data.sel(asset=data.sel(field="is_liquid").isel(time=-1).values > 0)
+    liquid = data.sel(asset=universe.liquid(data))
     window = min(VOLATILITY_WINDOW, data.sizes["time"] - 1)
     calm = filter.filter_volatility(liquid, window, CALM_ASSETS, "std", ascending=True)
     return liquid.sel(asset=calm.isel(time=-1).values > 0)
@@ -56,13 +56,10 @@ def train(data: xr.DataArray) -> nn.Models:
 
 def predict(models: nn.Models, data: xr.DataArray, state: dict | None) -> tuple[xr.DataArray, dict]:
     """Score the last row, average with yesterday's weights, keep small and large positions within bounds."""
-    liquid = data.asset.values[data.sel(field="is_liquid").isel(time=-1).values > 0]
-    models = {asset: models[asset] for asset in liquid if asset in models}
-    known = data.sel(asset=list(models))
-    score = nn.predict(models, features(known).isel(time=[-1])).isel(time=-1, drop=True)
+    models = {asset: models[asset] for asset in universe.liquid(data) if asset in models}
+    score = nn.predict(models, features(data)[-1:]).isel(time=-1, drop=True)
     new = weights.blend(score, None if state is None else state["previous_weights"], data)
-    new = new.where(new >= SMALLEST, 0.0)
-    new = exposure.cut_big_positions(weights.normalize(new), LARGEST)
+    new = exposure.cut_big_positions(weights.normalize(new.where(new >= SMALLEST, 0.0)), LARGEST)
     return new, {"previous_weights": new}
 
 

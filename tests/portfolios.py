@@ -10,6 +10,12 @@ from qlstm.stats.books import GONE_AFTER
 NAN = np.nan
 
 
+def row(values, assets=None):
+    """Return weights or scores of one day."""
+    assets = assets or [f"A{i}" for i in range(len(values))]
+    return xr.DataArray(np.array(values, dtype=float), dims="asset", coords={"asset": list(assets)})
+
+
 def cube(prices, name="stocks_nasdaq100", **fields):
     """Return a cube from rows of (open, close), one asset A, high and low beside them."""
     table = np.array(prices, dtype=float)

@@ -13,11 +13,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from lower layers; inside a package the same holds in the order listed.
 LAYERS = [
-    ["errors", "_lazy", "_jit", "progress", "ahead"],
-    ["cube", "contests", "constants", "extras", "gaps"],
+    ["errors", "_lazy", "_jit", "_labels", "progress", "ahead"],
+    ["dates", "contests", "constants", "extras", "gaps"],
+    ["cube"],
     ["weights", "schedule", "files", "generators", "ta", "handover", "imprint", "parallel", "forecast", "asof"],
     ["stats", "exposure", "neutralization", "exits", "nn", "strategy", "data", "significance", "garch", "scaling"],
-    ["filter", "output", "engine", "state", "graph", "metrics", "ledger", "baselines", "fingerprint"],
+    ["filter", "output", "engine", "state", "graph", "metrics", "ledger", "bars", "baselines", "fingerprint"],
     ["labels", "portfolio", "risk", "universe", "analysis"],
     ["decision", "checkpoint", "modelstore"],
     ["precautions", "training", "submission"],

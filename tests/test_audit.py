@@ -6,20 +6,23 @@ import json
 import numpy as np
 import pytest
 from conftest import ROOT
-from toys import market
+from toys import FIELDS, market
 
 import qlstm
 from qlstm import audit, cli, data
-from qlstm.audit import alterations, book, contest, determinism, look_ahead, training_data
+from qlstm.audit import alterations, book, contest, determinism, look_ahead, training_data, watching
 from qlstm.data import quality, synthetic
 
 FAULTS = ROOT / "tests" / "faults"
 CUBE = market(days=400, assets=8, seed=3)
 LAST = str(CUBE.time.values[-1])[:10]
+# For strategies of two cubes; the second has a calendar, assets and fields of its own.
+CUBES = {"stocks": CUBE, "macro": market(days=400, assets=2, seed=9).sel(field=["close"])[:, ::5]}
 
 # file -> check, severity, stage, first day
 PLANTED = {
     "asset_order": ("asset-order", "fail", "predict", "2016-01-28"),
+    "backfilled_macro": ("training-features", "fail", "features", "2016-01-22"),
     "backfilled": ("training-features", "fail", "features", "2015-09-30"),
     "centred": ("training-features", "fail", "features", "2016-01-26"),
     "denoised": ("training-features", "fail", "features", "2015-10-07"),
@@ -27,9 +30,11 @@ PLANTED = {
     "filled_labels": ("labels", "fail", "labels", "2016-01-26"),
     "growing_state": ("state-growth", "fail", "state", "2016-01-29"),
     "known_assets": ("eval-assets", "fail", "train", "2016-01-28"),
+    "later_macro": ("future", "fail", "predict", "2016-03-01"),
     "later_training": ("future", "fail", "predict", "2016-03-01"),
     "members": ("features", "fail", "features", "2015-01-28"),
     "mutated_models": ("call-order", "fail", "predict", "2016-07-08"),
+    "mutated_state": ("call-order", "fail", "predict", "2016-07-08"),
     "near_equal": ("near-equal-weights", "warning", "weights", "2016-01-28"),
     "one_bar": ("one-bar", "warning", "predict", "2016-01-28"),
     "random_training": ("repetition", "fail", "train", "2016-01-28"),
@@ -60,8 +65,13 @@ def loaded(name, prices=None):
     return qlstm.load_strategy(FAULTS / f"{name}.py", **constants)
 
 
-def found(name, check, prices=None, cube=CUBE):
-    return audit.check(loaded(name, prices), cube, [check], progress=False).of(check)
+def data_for(name):
+    return CUBES if name.endswith("_macro") else CUBE
+
+
+def found(name, check, prices=None, cube=None):
+    given = data_for(name) if cube is None else cube
+    return audit.check(loaded(name, prices), given, [check], progress=False).of(check)
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -73,14 +83,20 @@ def test_a_planted_fault_is_found_at_its_stage_and_first_day(name, prices):
     if check not in ("files", "state-growth", "one-bar"):
         assert findings[0].asset in CUBE.asset.values
     assert findings[0].fix
+    assert findings[0].cube == ("macro" if name.endswith("_macro") else None)
 
 
-@pytest.mark.parametrize("name", ["clean_features", "clean_network"])
+@pytest.mark.parametrize("name", ["clean_features", "clean_macro", "clean_network"])
 def test_a_clean_strategy_passes_every_check(name):
-    report = audit.check(loaded(name), CUBE, IN_PROCESS, progress=False)
+    report = audit.check(loaded(name), data_for(name), IN_PROCESS, progress=False)
     assert report.ok
     assert {one.check for one in report.findings} <= {"concentration"}
     assert set(report.seconds) == set(IN_PROCESS)
+
+
+def only_the_first(data, alter):
+    name = next(iter(data))
+    yield name, {**data, name: alter(data[name])}
 
 
 # check broken -> the fixture that then goes through: (fixture, check, module, name, what is put there)
@@ -89,6 +105,8 @@ BLIND = {
     "the future stays as it is for batches": ("whole_interval", alterations, "after", lambda cube, t, variant: cube),
     "the window stays as it is": ("centred", alterations, "after", lambda cube, t, variant: cube),
     "only the last rows are changed": ("backfilled", training_data, "_EARLY", ()),
+    "one cube's future stays as it is": ("later_macro", alterations, "one_by_one", only_the_first),
+    "one cube's later rows stay as they are": ("backfilled_macro", alterations, "one_by_one", only_the_first),
     "every line is a scaler": ("denoised", training_data, "_is_scaled", lambda one, other: True),
     "no rows are cut off": ("filled_labels", training_data, "_TAILS", ()),
     "a label never stays": ("early_label", training_data, "_answer", lambda *_: True),
@@ -223,6 +241,54 @@ def test_every_check_has_a_fixture_that_it_rejects():
     assert {check for check, *_ in PLANTED.values()} | set(LOOSE) | elsewhere == set(audit.CHECKS)
 
 
+def test_every_check_is_blinded_once():
+    blinded = {PLANTED[name][0] for name, *_ in BLIND.values()} | {"one-bar"}
+    elsewhere = {"parity", "processes"}  # in a file of their own
+    assert blinded | set(LOOSE) | elsewhere == set(audit.CHECKS)
+
+
+def test_a_finding_names_the_cube_whose_future_was_seen():
+    (one,) = found("later_macro", "future")
+    assert "everything after it in cube 'macro' was replaced" in str(one)
+    assert json.loads(audit.check(loaded("later_macro"), CUBES, ["future"]).to_json())["findings"][0]["cube"] == "macro"
+    swapped = {"macro": CUBE, "stocks": CUBE}  # the traded cube comes first, whatever its name
+    assert {one.cube for one in found("later_macro", "future", cube=swapped)} == {"macro"}
+
+
+def test_features_of_several_cubes_are_refused_with_the_way_round():
+    with pytest.raises(qlstm.errors.StrategyError, match="features take one cube, not several"):
+        audit.check(loaded("clean_features"), CUBES, ["features"], progress=False)
+
+
+def test_a_data_file_is_seen_wherever_it_lies_and_other_files_of_libraries_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "_libraries", lambda: (tmp_path,))
+    for name in ("prices.csv", "settings.json"):
+        (tmp_path / name).write_text("date,close\n2016-01-04,1\n")
+    seen = []
+    with watching.watching(seen.append):
+        for name in ("prices.csv", "settings.json"):
+            (tmp_path / name).read_text()
+    assert seen == [tmp_path / "prices.csv"]
+
+
+def grown(jump, growth):
+    """Return the cube with one asset's prices multiplied once, in May 2016, and growing by a rate on all days."""
+    cube = CUBE.copy(deep=True)
+    cube.values[:4, -120:, 5] *= np.exp(growth * np.arange(120))[np.newaxis]
+    cube.loc[{"field": FIELDS[:4], "time": slice("2016-05-02", None), "asset": "TOY:005"}] *= jump
+    return cube
+
+
+# The last two brought nothing, or little of the gain of the trade that holds them.
+@pytest.mark.parametrize(
+    ("jump", "growth", "severity"), [(17, 0.0, "fail"), (1.5, 0.0, "warning"), (0.5, 0.05, None), (1.5, 0.05, None)]
+)
+def test_only_a_jump_that_brought_the_gain_is_held_against_it(jump, growth, severity):
+    findings = found("one_asset", "profit-from-faults", cube=grown(jump, growth))
+    assert {one.severity for one in findings} == ({severity} if severity else set())
+    assert found("one_asset", "prices", cube=grown(jump, growth))
+
+
 def test_the_example_of_the_contest_is_diagnosed_out_loud():
     cube, _ = synthetic.market("N0", seed=1, n_assets=24, n_days=420)
     report = audit.check(qlstm.load_strategy(ROOT / "strategies" / "lstm_state.py"), cube, IN_PROCESS, progress=False)
@@ -236,6 +302,7 @@ def test_the_example_of_the_contest_is_diagnosed_out_loud():
     assert report.ok  # the file says so itself: what is declared is told, and does not fail
 
 
+CLEAN = ("trend", "buy_and_hold")
 MARKETS = ("N0", "N1", "P1", "P2", "P4", "P5", "P6", "P9", "P10", "P15")
 CASES = [
     pytest.param(name, seed, marks=() if name in ("N0", "P6") and seed < 2 else pytest.mark.soak)
@@ -247,8 +314,8 @@ CASES = [
 @pytest.mark.parametrize(("name", "seed"), CASES)
 def test_the_projects_clean_strategies_raise_no_alarm(name, seed):
     cube, _ = synthetic.market(name, seed=seed, n_assets=24, n_days=420)
-    for file in ("trend.py", "buy_and_hold.py"):
-        report = audit.check(qlstm.load_strategy(ROOT / "strategies" / file), cube, IN_PROCESS, progress=False)
+    for file in CLEAN:
+        report = audit.check(qlstm.load_strategy(ROOT / "strategies" / f"{file}.py"), cube, IN_PROCESS, progress=False)
         assert report.ok, str(report)
 
 

@@ -1,21 +1,34 @@
 """Checks that start processes: parity of single pass and multi-pass, hash order, clocks."""
 
+import pickle
+
+import numpy as np
 import pytest
 from conftest import ROOT
+from test_audit import CLEAN, CUBES, MARKETS
 from toys import market
 
 import qlstm
 from qlstm import audit
-from qlstm.audit import determinism, parity
+from qlstm.audit import determinism, parity, processes, worker
+from qlstm.data import synthetic
 
 CUBE = market(days=300, assets=5, seed=3)
+FIRST = "2015-09-10"  # of the days looked at
+
+
+def loaded(name, folder="tests/faults"):
+    return qlstm.load_strategy(ROOT / folder / f"{name}.py")
 
 
 def first(name, check):
-    strategy = qlstm.load_strategy(ROOT / "tests" / "faults" / f"{name}.py")
-    return [
-        (one.severity, one.stage, one.date) for one in audit.check(strategy, CUBE, [check], progress=False).findings
-    ]
+    findings = audit.check(loaded(name), CUBE, [check], progress=False).findings
+    return [(one.severity, one.stage, one.date) for one in findings]
+
+
+def only(monkeypatch, cause):
+    """Have one change looked for, which spares the processes of the others."""
+    monkeypatch.setattr(determinism, "_CHANGES", {cause: determinism._CHANGES[cause]})
 
 
 def test_a_global_that_crosses_days_breaks_parity_on_the_second_day():
@@ -34,10 +47,47 @@ def test_a_parity_check_that_compares_nothing_is_blind(monkeypatch):
 
 
 def test_the_order_of_a_set_shows_between_processes(monkeypatch):
-    order = {"hash order": determinism._CHANGES["hash order"]}
-    monkeypatch.setattr(determinism, "_CHANGES", order)
-    ((severity, stage, _),) = first("hash_order", "processes")
-    assert (severity, stage) == ("fail", "predict")
+    only(monkeypatch, "hash order")
+    assert first("hash_order", "processes") == [("fail", "predict", FIRST)]
+
+
+class Here:
+    """Stands in for a process, without its start: the number of threads is set, and the run is the worker's."""
+
+    def __init__(self, subject, folder, data, days, *, threads=1, models=b"", hash_seed=0, clock_days=0.0):
+        self.request = {"recipe": subject.recipe, "data": str(data), "days": days, "models": models}
+        self.threads = str(threads)
+
+    def answer(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OMP_NUM_THREADS", self.threads)
+            return worker._walk(self.request)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("threads_training", [("fail", "train", FIRST)]), ("clean_threads", [])]
+)
+def test_threads_in_a_training_are_told_from_threads_that_change_nothing(name, expected, monkeypatch):
+    monkeypatch.setattr(determinism, "Process", Here)
+    assert first(name, "processes") == expected
+
+
+def test_a_process_has_the_threads_that_it_is_to_have_in_every_library(tmp_path, monkeypatch):
+    started = {}
+    monkeypatch.setattr(processes.subprocess, "Popen", lambda command, env, **_: started.update(env))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    processes.Process(audit.Subject(loaded("threads"), CUBE), tmp_path / "one", tmp_path, [], threads=3)
+    assert {started[name] for name in processes._THREADS} == {"3"}
+
+
+@pytest.mark.soak
+def test_rounding_that_depends_on_threads_is_found_and_shown_to_the_last_digit(monkeypatch):
+    only(monkeypatch, "threads")
+    (one,) = audit.check(loaded("threads"), CUBE, ["processes"], progress=False).findings
+    assert (one.severity, one.stage, one.date) == ("fail", "predict", FIRST)
+    old, new = one.value.split(" -> ")
+    assert old != new
+    assert float(old) == pytest.approx(float(new), rel=1e-5)
 
 
 @pytest.mark.soak
@@ -48,26 +98,70 @@ def test_a_process_check_that_compares_nothing_is_blind(monkeypatch):
 
 @pytest.mark.soak
 def test_the_clock_shows_between_processes(monkeypatch):
-    others = {"hash order": determinism._CHANGES["hash order"]}
-    monkeypatch.setattr(determinism, "_CHANGES", {"clock": determinism._CHANGES["clock"]})
-    ((severity, stage, _),) = first("wall_clock", "processes")
-    assert (severity, stage) == ("fail", "predict")
-    monkeypatch.setattr(determinism, "_CHANGES", others)
+    with monkeypatch.context() as patch:
+        only(patch, "clock")
+        assert first("wall_clock", "processes") == [("fail", "predict", FIRST)]
+    only(monkeypatch, "hash order")
     assert first("wall_clock", "processes") == []
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", ["hash_order", "wall_clock", "clean_network"])
+@pytest.mark.parametrize(
+    "name", ["hash_order", "wall_clock", "threads", "threads_training", "clean_threads", "clean_network"]
+)
 def test_the_right_cause_is_named_among_all(name):
-    strategy = qlstm.load_strategy(ROOT / "tests" / "faults" / f"{name}.py")
-    findings = audit.check(strategy, CUBE, ["processes"], progress=False).findings
-    causes = {"hash_order": "hash order", "wall_clock": "clock"}
+    findings = audit.check(loaded(name), CUBE, ["processes"], progress=False).findings
+    causes = {"hash_order": "hash order", "wall_clock": "clock", "threads": "threads", "threads_training": "threads"}
     assert [causes[name] in one.message for one in findings] == ([True] if name in causes else [])
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", ["trend", "buy_and_hold", "lstm_state"])
+@pytest.mark.parametrize("name", ["trend", "buy_and_hold", "lstm_state", "lstm_careful"])
 def test_the_projects_strategies_pass_in_processes(name):
     cube = market(days=300, assets=8, seed=5)
-    strategy = qlstm.load_strategy(ROOT / "strategies" / f"{name}.py")
-    assert audit.check(strategy, cube, ["parity", "processes"], progress=False).findings == ()
+    assert audit.check(loaded(name, "strategies"), cube, ["parity", "processes"], progress=False).findings == ()
+
+
+@pytest.mark.soak
+def test_several_cubes_pass_in_processes():
+    assert audit.check(loaded("clean_macro"), CUBES, ["parity", "processes"], progress=False).findings == ()
+
+
+def test_a_process_is_given_all_cubes_as_they_are(tmp_path):
+    subject = audit.Subject(loaded("later_macro"), CUBES)
+    data = processes.put_data(tmp_path, subject.data)
+    request = {"recipe": subject.recipe, "data": str(data), "days": subject.sampled, "models": b""}
+    assert worker._walk(request)["weights"].identical(subject.course.weights)
+    kept = parity._enough(subject, subject.days[-3:])
+    assert {name: cube.time.values[-1] for name, cube in kept.items()} == {
+        name: cube.time.values[cube.time.values <= subject.days[-1]][-1] for name, cube in CUBES.items()
+    }
+
+
+def test_a_process_that_is_given_models_does_not_train(tmp_path):
+    subject = audit.Subject(loaded("threads_training"), CUBE)
+    data = processes.put_data(tmp_path, subject.data)
+    request = {"recipe": subject.recipe, "data": str(data), "days": subject.sampled[:2], "models": b""}
+    models = pickle.loads(worker._walk(request)["models"])
+    assert list(models) == [subject.sampled[0]]
+    again = {t: {"mean": model["mean"] * 0 + np.arange(5)} for t, model in models.items()}
+    weights = worker._walk(request | {"models": pickle.dumps(again)})["weights"]
+    np.testing.assert_allclose(weights.values[0], np.arange(5) / 10)
+
+
+def alarms(file, market_name, seed, checks):
+    cube, _ = synthetic.market(market_name, seed=seed, n_assets=24, n_days=420)
+    return audit.check(loaded(file, "strategies"), cube, checks, progress=False).failed
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", MARKETS)
+def test_the_projects_clean_strategies_raise_no_alarm_in_processes(name, seed):
+    for file in CLEAN:
+        assert alarms(file, name, seed, ["parity", "processes"]) == ()
+
+
+def test_a_clean_strategy_raises_no_alarm_in_processes(monkeypatch):
+    monkeypatch.setattr(parity, "_DAYS", 2)
+    assert alarms("buy_and_hold", "N0", 0, ["parity", "processes"]) == ()

@@ -1,5 +1,6 @@
 """The command line as a user meets it: files, tables, one-line errors, exit statuses."""
 
+import functools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import xarray as xr
+from commands import call
 from toys import market
 
 from qlstm import audit, cli, data
@@ -31,14 +33,6 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "idea.py").write_text(STRATEGY)
     data.save(market(), tmp_path / "cube.nc")
     return tmp_path
-
-
-def call(capsys, *arguments):
-    """Run the command line in this process; return exit status, stdout, stderr."""
-    with pytest.raises(SystemExit) as stopped:
-        cli.main([str(a) for a in arguments])
-    seen = capsys.readouterr()
-    return stopped.value.code or 0, seen.out, seen.err
 
 
 def contents(folder):
@@ -278,7 +272,9 @@ def test_an_interrupt_is_status_130_and_leaves_earlier_results(work, capsys):
     marker = work / "started"
     (work / "slow.py").write_text(strategy_that(f"import time; open({str(marker)!r}, 'w').close(); time.sleep(60)"))
     command = [sys.executable, "-m", "qlstm", "backtest", "slow.py", "--data", "cube.nc", "--out", "results"]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=work)
+    # A suite that was started in the background ignores interrupts, and its children would inherit that.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=work, preexec_fn=listening)
     deadline = time.monotonic() + 60
     while not marker.exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from toys import blend, equal_weights, market, momentum, predict_below_mean, train_mean
 
@@ -168,6 +169,16 @@ def test_each_call_is_seeded_by_strategy_and_day_and_the_users_generators_come_b
     assert drawn[0] == drawn[1]
     assert len(set(drawn)) == 3
     assert (random.random(), np.random.random()) == expected
+
+
+def test_the_generators_of_a_gpu_in_use_come_back(monkeypatch):
+    states = ["as the user left it"]
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: list(states))
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda given: states.__setitem__(slice(None), given))
+    with generators.kept():
+        states[:] = ["seeded"]
+    assert states == ["as the user left it"]
 
 
 def moving(cube):

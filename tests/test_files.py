@@ -242,3 +242,11 @@ def test_a_disk_that_takes_nothing_more_and_says_nothing_is_an_error(
     monkeypatch.setattr(os, "write", lambda handle, data: 0)
     with pytest.raises(OutputError, match="x: the disk takes nothing more"):
         files.write_bytes(tmp_path / "x", b"1")
+
+
+def test_a_removed_file_takes_what_killed_writers_left_with_it_and_nothing_else(tmp_path):
+    for name in ("run.qlstm", ".run.qlstm-a5eb.tmp", ".other.qlstm-a5eb.tmp", "run.qlstm.bak"):
+        (tmp_path / name).write_bytes(b"")
+    files.remove(tmp_path / "run.qlstm")
+    files.remove(tmp_path / "run.qlstm")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.qlstm-a5eb.tmp", "run.qlstm.bak"]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlstm import gaps, weights
+from qlstm._labels import labelled_like
 from qlstm.errors import DataError
 
 TIMES = np.arange(9).astype("datetime64[D]").astype("datetime64[ns]")
@@ -59,3 +60,23 @@ def test_blend_averages_by_label(first, second, n, m, random):
 def test_blend_takes_the_first_day_as_it_is():
     new = xr.DataArray([0.1], dims="asset", coords={"asset": ["A"]})
     assert weights.blend(new, None, new) is new
+
+
+def test_values_under_the_labels_of_another_array_are_what_xarray_would_make_of_them():
+    series = xr.DataArray(
+        np.arange(6.0).reshape(2, 3),
+        dims=("time", "asset"),
+        coords={"time": TIMES[:2], "asset": ["A", "B", "C"], "size": ("asset", [1, 2, 3]), "made": 7},
+        name="close",
+        attrs={"unit": "USD"},
+    )
+    twice = labelled_like(series, 2 * series.values)
+    xr.testing.assert_identical(twice, series.copy(data=2 * series.values))
+    xr.testing.assert_identical(twice.sel(asset=["C"]), series.copy(data=2 * series.values).sel(asset=["C"]))
+    twice["made"], twice.attrs["unit"] = 8, "EUR"
+    del twice.coords["size"]
+    assert series["made"] == 7
+    assert series.attrs == {"unit": "USD"}
+    assert "size" in series.coords
+    with pytest.raises(ValueError, match=r"shape \(3,\) for labels of shape \(2, 3\)"):
+        labelled_like(series, np.zeros(3))

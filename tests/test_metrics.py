@@ -1,11 +1,14 @@
 """Scores of forecasts: equal to scikit-learn's, matched by label, beside base rates; and the plot that is a day late."""
 
+import itertools
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn
 
@@ -88,6 +91,92 @@ def test_regression_is_the_definition_and_its_mean_can_be_the_trainings():
     assert scores.table.loc["r2", "mean"] == pytest.approx(0.0)
     trained = metrics.regression(forecast, actual, train_mean=0.5, draws=19)
     assert trained["r2"] == pytest.approx(1 - np.sum((f - y) ** 2) / np.sum((y - 0.5) ** 2))
+
+
+def shown_as_cells(forecast, actual):
+    """Return scores of exactly these cells: the first outcome has no earlier one, so a row without a forecast leads."""
+    return metrics.regression([math.nan, *forecast], [0.5, *actual], draws=1)
+
+
+def test_errors_relative_to_the_outcomes_are_the_published_examples():
+    scores = shown_as_cells(np.arange(2.0, 12.0), np.arange(1.0, 11.0))
+    assert scores["theil_u1"] == pytest.approx(0.07512486)  # R's DescTools::TheilU(1:10, 2:11, type = 1), type = 2
+    assert scores["theil_u2"] == pytest.approx(0.1611646)
+    assert scores["mape"] == pytest.approx(sklearn.mean_absolute_percentage_error(np.arange(1, 11), np.arange(2, 12)))
+    assert scores["smape"] == pytest.approx(np.mean([2 / (2 * y + 1) for y in range(1, 11)]))
+
+
+def test_no_change_has_the_known_values_of_every_relative_error():
+    forecast, actual = planted()
+    table = metrics.regression(forecast, actual, draws=1).table
+    for name, value in {"mape": 1.0, "smape": 2.0, "theil_u1": 1.0, "theil_u2": 1.0}.items():
+        assert table.loc[name, "zero"] == pytest.approx(value)
+    noise = metrics.regression(*planted(strength=0.0), draws=1)
+    assert noise["theil_u2"] > 1.2  # only U2 sees that noise is worse than no change
+    assert max(noise["theil_u1"], noise["smape"] / 2) < 0.8
+
+
+def test_an_outcome_of_zero_has_no_percentage_and_two_zeros_are_a_right_forecast():
+    forecast, actual = np.tile([0.0, 1.0, 3.0, 2.0], 5), np.tile([0.0, 0.0, 2.0, 2.0], 5)
+    scores = shown_as_cells(forecast, actual)
+    assert scores.cells == 20
+    assert scores["mape"] == pytest.approx(np.mean([0.5, 0.0]))  # of the two outcomes that moved
+    assert scores["smape"] == pytest.approx(np.mean([0.0, 2.0, 2 / 5, 0.0]))
+    assert scores["theil_u2"] == pytest.approx(np.sqrt(2 / 8))
+
+
+def batched(score, batches, **options):
+    collected = metrics.Batches(score)
+    for forecast, actual in batches:
+        collected.add(forecast, actual)
+    return collected.scores(**options)
+
+
+SCORES = {
+    "classification": (metrics.classification, {"draws": 3}),
+    "regression": (metrics.regression, {"draws": 3, "known_after": 2}),
+    "directional": (metrics.directional, {"draws": 3}),
+    "cross-sectional": (metrics.cross_sectional, {"known_after": 3}),
+}
+
+
+def cases_of(name):
+    forecast, actual = planted(60, 4)
+    forecast[7, 1], actual[11, 2] = np.nan, np.nan
+    if name != "classification":
+        return forecast, actual
+    return 1 / (1 + np.exp(-forecast)), (actual > 0).astype(float).where(actual.notnull())
+
+
+@pytest.mark.parametrize("name", SCORES)
+@settings(max_examples=4, deadline=None)
+@given(cuts=st.sets(st.integers(0, 60), max_size=12), seed=st.integers(0, 99))
+def test_any_split_into_batches_scores_as_the_whole(name, cuts, seed):
+    (score, options), (forecast, actual) = SCORES[name], cases_of(name)
+    whole = score(forecast, actual, **options)
+    rows = [slice(*pair) for pair in itertools.pairwise([0, *sorted(cuts), 60])]
+    plain = [(forecast.values[part], actual.values[part]) for part in rows]
+    parts = [(side[part], half[part]) for part in rows for side, half in [(forecast[:, :1], actual[:, :1])]]
+    parts += [(forecast[part, 1:].T, actual[part, 1:].T) for part in rows]
+    np.random.default_rng(seed).shuffle(parts)  # labelled batches come in any order, of any assets
+    for batches in (plain, parts):
+        scores = batched(score, batches, **options)
+        pd.testing.assert_frame_equal(scores.table, whole.table, rtol=1e-12, atol=1e-14)
+        assert (scores.cells, scores.left_out) == (whole.cells, whole.left_out)
+        assert [one.p_value for one in scores.tests] == pytest.approx([one.p_value for one in whole.tests], rel=1e-9)
+
+
+def test_batches_are_copies_and_can_be_forgotten():
+    forecast, actual = planted(40, 1)
+    collected = metrics.Batches(metrics.regression)
+    for again in range(2):
+        buffer = forecast.values.copy()
+        collected.add(buffer, actual.values)
+        buffer[:] = 0.0
+        assert collected.scores(draws=1)["mae"] == metrics.regression(forecast, actual, draws=1)["mae"], again
+        collected.reset()
+    with pytest.raises(DataError, match="nothing to score"):
+        collected.scores()
 
 
 def test_always_up_in_a_rising_market_is_the_majority_and_no_more():
@@ -239,6 +328,9 @@ def test_a_panel_is_scored_as_one():
         (lambda: metrics.regression(np.ones(50), pd.Series(np.ones(50))), "one of forecast and actual has labels"),
         (lambda: metrics.regression(np.ones(50), np.arange(50.0), known_after=0), "known_after must be"),
         (lambda: metrics.cross_sectional(np.ones((50, 4)), np.ones((50, 4))), "0 days have 3 assets"),
+        (lambda: batched(metrics.regression, [planted(20), planted(20)]), "is in two batches; add each cell once"),
+        (lambda: batched(metrics.regression, [planted(20), (np.ones(5), np.ones(5))]), "some batches of forecast have"),
+        (lambda: batched(metrics.regression, [(np.ones((5, n)), np.ones((5, n))) for n in (2, 3)]), "do not fit each"),
         (lambda: metrics.shift_report(np.ones(20), np.arange(20.0)), "19 rows have forecast"),
         (lambda: metrics.shift_report(np.ones(50), np.ones(50)), "never change"),
         (lambda: metrics.shift_report(np.ones(50), walk(50), max_lag=0), "max_lag must be"),

@@ -12,10 +12,11 @@ import types
 import numpy as np
 import pytest
 import xarray as xr
+from commands import call
 from toys import market
 
 import qlstm
-from qlstm import cli, files, fingerprint, modelstore
+from qlstm import files, fingerprint, modelstore
 from qlstm.errors import OutputError, StrategyError
 
 CUBE = market(days=120, assets=3)
@@ -194,10 +195,9 @@ def test_entries_are_listed_and_pruned(work, capsys):
         (["prune", "--days", "0"], "removed 3 trainings"),
         (["list"], "no models"),
     ):
-        with pytest.raises(SystemExit) as stopped:
-            cli.main(["models", *arguments, "--models", str(work / "models")])
-        assert not stopped.value.code
-        assert words in capsys.readouterr().out
+        status, out, err = call(capsys, "models", *arguments, "--models", work / "models")
+        assert status == 0, err
+        assert words in out
 
 
 def made_by(scale):

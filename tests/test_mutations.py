@@ -1,6 +1,7 @@
 """Every guarantee is broken once, in a copy, and the tests that hold it must fail: tests of the tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ MUTATIONS = {
     ),
     "windows are read-only": ("cube.py", "values.flags.writeable = False", "pass", "test_cube.py test_engine.py"),
     "the state is a copy": ("engine.py", "_copied(memory.state)", "memory.state", "test_engine.py"),
-    "models are due on the day": ("schedule.py", "t >= trained_at +", "t > trained_at +", "test_schedule.py"),
+    "models are due on the day": ("schedule.py", "t >= _following(", "t > _following(", "test_schedule.py"),
     "weights are booked by label": (
         "weights.py",
         "self._assets.get_indexer(labels)",
@@ -33,7 +34,12 @@ MUTATIONS = {
     ),
     "calls are seeded": ("engine.py", "    generators.seed(strategy.seed, t)\n", "", "test_engine.py"),
     "infinite weights are refused": ("engine.py", "infinite.any()", "False", "test_engine.py"),
-    "every asset starts from the seed": ("nn/prototypes.py", "torch.manual_seed(seed)", "pass", "test_nn.py"),
+    "every asset starts from the seed": (
+        "nn/prototypes.py",
+        "(torch.manual_seed if torch.cuda.is_initialized() else torch.default_generator.manual_seed)(seed)",
+        "pass",
+        "test_nn.py",
+    ),
     "names looked at too early are looked at again": (
         "training.py",
         "if not any(job.misled for job in jobs):",
@@ -193,9 +199,98 @@ MUTATIONS = {
 }
 
 
-def run_tests(folder, files):
+# The same, of results: (module, what stands there, what is put in its place, the one test that must notice).
+RESULTS = {
+    "a trade earns the night before it is closed": (
+        "ledger/booking.py",
+        "slice(start, exit_ + 1)",
+        "slice(start, exit_)",
+        "test_the_return_of_a_trade_is_that_of_a_book_kept_by_hand",
+    ),
+    "training rows near a test block are left out": (
+        "significance/overfitting.py",
+        "near[max(0, first - purge) : end + purge] = True",
+        "near[max(0, first - purge) : end] = True",
+        "test_purged_splits_keep_training_rows_away_from_test_rows",
+    ),
+    "tries are compared on what is left after purging": (
+        "significance/overfitting.py",
+        "sums = _Sums(tries, edges, purge)",
+        "sums = _Sums(tries, edges, 0)",
+        "test_the_probability_of_overfitting_is_the_definition",
+    ),
+    "persistence knows no outcome too early": (
+        "metrics/cells.py",
+        "before[known_after:] = happened[:-known_after]",
+        "before[1:] = happened[:-1]",
+        "test_outcomes_known_later_make_an_older_persistence",
+    ),
+    "an outcome of zero has no percentage": (
+        "metrics/relative.py",
+        "moved, both = size > 0,",
+        "moved, both = size >= 0,",
+        "test_an_outcome_of_zero_has_no_percentage_and_two_zeros_are_a_right_forecast",
+    ),
+    "batches are kept, not borrowed": (
+        "metrics/batches.py",
+        "np.array(side, dtype=np.float64)",
+        "np.asarray(side, dtype=np.float64)",
+        "test_batches_are_copies_and_can_be_forgotten",
+    ),
+    "a late correction hides nothing newer": (
+        "asof.py",
+        "np.maximum.accumulate(order)",
+        "order",
+        "test_a_late_correction_of_an_old_quarter_does_not_hide_a_newer_one",
+    ),
+    "what is stopped stays stopped": (
+        "risk.py",
+        "stopped.add(asset)",
+        "pass",
+        "test_a_fall_of_60_percent_means_no_position_until_released",
+    ),
+    "a basis point is a ten thousandth": (
+        "report/market.py",
+        "extra_bps / 1e4",
+        "extra_bps / 1e3",
+        "test_extra_costs_take_exactly_their_share_of_what_is_traded",
+    ),
+    "names on the page are escaped": (
+        "report/page.py",
+        '"autoescape": True',
+        '"autoescape": False',
+        "test_names_cannot_write_markup_into_the_page",
+    ),
+    "data files are seen wherever they lie": (
+        "audit/watching.py",
+        "(not is_data and any(",
+        "(any(",
+        "test_a_data_file_is_seen_wherever_it_lies_and_other_files_of_libraries_are_not",
+    ),
+    "the future of every cube is another one": (
+        "audit/alterations.py",
+        "    for name, cube in data.items():\n        yield",
+        "    for name, cube in list(data.items())[:1]:\n        yield",
+        "test_a_finding_names_the_cube_whose_future_was_seen",
+    ),
+    "a training is told from a prediction": (
+        "audit/determinism.py",
+        '"predict" if _disagree(first, same) else "train"',
+        '"predict"',
+        "test_threads_in_a_training_are_told_from_threads_that_change_nothing",
+    ),
+    "workers seed a torch that train imports": (
+        "training.py",
+        "with generators.kept():  # seeds",
+        "if True:  # seeds",
+        "test_a_worker_seeds_a_torch_that_train_is_the_first_to_import",
+    ),
+}
+
+
+def run_tests(folder, files, *options):
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-c", str(ROOT / "setup.cfg")]
+    command = [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", "-c", str(ROOT / "setup.cfg")]
     command += [str(ROOT / "tests" / file) for file in files.split()]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -203,6 +298,18 @@ def run_tests(folder, files):
 def copied(folder):
     shutil.copytree(ROOT / "qlstm", folder / "qlstm", ignore=shutil.ignore_patterns("__pycache__"))
     return folder / "qlstm"
+
+
+def located(name):
+    """Return a test as pytest is told of it, in whichever file it stands."""
+    (file,) = (path.name for path in (ROOT / "tests").glob("test_*.py") if f"def {name}(" in path.read_text())
+    return f"{file}::{name}"
+
+
+def mutate(package, module, found, put):
+    text = (package / module).read_text()
+    assert text.count(found) == 1, f"{module} has changed: this mutation no longer fits"
+    (package / module).write_text(text.replace(found, put))
 
 
 # These tests take long, so their mutations run with the soak tests.
@@ -218,18 +325,27 @@ CASES = [
     else name
     for name, (_, _, _, files) in MUTATIONS.items()
 ]
+CASES += [pytest.param(name, marks=pytest.mark.soak) for name in RESULTS]  # the short form breaks them all at once
 
 
 @pytest.mark.parametrize("guarantee", CASES, ids=lambda text: text.replace(" ", "-"))
 def test_breaking_a_guarantee_makes_its_tests_fail(guarantee, tmp_path):
-    module, found, put, files = MUTATIONS[guarantee]
-    path = copied(tmp_path) / module
-    text = path.read_text()
-    assert text.count(found) == 1, f"{module} has changed: this mutation no longer fits"
-    path.write_text(text.replace(found, put))
-    done = run_tests(tmp_path, files)
+    *mutation, tests = (MUTATIONS | RESULTS)[guarantee]
+    mutate(copied(tmp_path), *mutation)
+    done = run_tests(tmp_path, located(tests) if guarantee in RESULTS else tests, "-x")
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
     assert "failed" in done.stdout
+
+
+def test_breaking_results_all_at_once_makes_the_test_of_each_fail(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # a copy would compile every kernel anew, for a few rows
+    package = copied(tmp_path)
+    for *mutation, _ in RESULTS.values():
+        mutate(package, *mutation)
+    tests = {located(name) for *_, name in RESULTS.values()}
+    done = run_tests(tmp_path, " ".join(tests), "-rf", "-W", "ignore::RuntimeWarning")  # numpy's, of kernels' 0 / 0
+    failed = set(re.findall(r"^FAILED \S*?(test_\w+\.py::\w+)", done.stdout, re.MULTILINE))
+    assert failed == tests, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def test_the_same_tests_pass_on_an_unbroken_copy(tmp_path):

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from conftest import ROOT
 
-from qlstm import labels, nn
+from qlstm import nn
 from qlstm.data import synthetic
 from qlstm.errors import DataError, StrategyError
 from qlstm.nn import kernels, lockstep
@@ -29,7 +29,12 @@ PER_STEP = {
         for kind in ("sinusoidal", "learned", "none")
     },
 }
-PER_WINDOW = {"concatenated": lambda: nn.concatenated(3, 8, 0.2), "layered": lambda: nn.layered(3, 8, dropout=0.2)}
+PER_WINDOW = {
+    "concatenated": lambda: nn.concatenated(3, 8, 0.2),
+    "layered": lambda: nn.layered(3, 8, dropout=0.2),
+    "layered transformer": lambda: nn.layered_transformer(3, 8, longest=20, dropout=0.2),
+    "slim transformer": lambda: nn.slim_transformer(3, 8, longest=20, dropout=0.2),
+}
 RECURRENT = [name for name in PER_STEP if isinstance(PER_STEP[name](), (nn.LSTM, nn.Recurrent))]
 ALL = PER_STEP | PER_WINDOW
 
@@ -110,6 +115,15 @@ def test_without_positions_one_layer_sees_the_past_as_a_set():
         network.layers = network.layers[:1]
         gap = (network(windows()[:, :6]) - network(shuffled))[:, -1].abs().max()
         assert bool(gap < 1e-6) == same
+
+
+def test_without_positions_a_transformer_of_windows_cannot_tell_the_order_of_rows():
+    x, order = windows(), torch.tensor([4, 2, 0, 1, 3, 7, 6, 5, 10, 8, 9, 11])  # the last row stays
+    for make in (nn.layered_transformer, nn.slim_transformer):
+        torch.manual_seed(0)
+        ordered, blind = make(3, 8).eval(), make(3, 8, positions="none").eval()
+        torch.testing.assert_close(blind(x[:, order]), blind(x), rtol=0, atol=1e-6)
+        assert bool(((ordered(x[:, order]) - ordered(x)).abs() > 1e-3).any())
 
 
 def test_attention_weighs_features_and_rows_by_a_softmax():
@@ -316,67 +330,3 @@ def test_bad_pooled_fits_are_named():
         nn.fit_pooled(lambda: torch.nn.Linear(1, 1), sequences)
     with pytest.raises(StrategyError, match="end it with"):
         nn.fit_pooled(nn.LSTM(), sequences, loss=torch.nn.MSELoss(reduction="none"))
-
-
-# --- what they find -------------------------------------------------------------------------------------------------
-
-
-def hits(market, model, n_days=1500, epochs=30, lr=0.01, seed=0):
-    """Return the share of right signs after the training, its standard error, and the market's truth."""
-    cube, truth = synthetic.market(market, seed=seed, n_days=n_days)
-    close = cube.sel(field="close", drop=True)
-    returns = 80.0 * (close / close.shift(time=1) - 1.0)
-    target = labels.direction(labels.executed_return(cube))
-    sequences = nn.Sequences(returns, target, length=6, horizon=labels.horizon())
-    known, test = sequences.split(0.3)
-    settings = {"loss": nn.BCE(), "optimizer": nn.Adam(lr=lr), "batch": 256, "epochs": epochs, "patience": epochs}
-    fitted = nn.fit_pooled(model, *known.split(0.2), **settings)
-    scores = nn.predict_pooled(fitted.network, test).values[test.rows, test.columns]
-    right = (scores > 0) == (test.targets() > 0.5)
-    return float(right.mean()), 0.5 / np.sqrt(len(right)), truth
-
-
-def test_a_memory_is_found_by_an_lstm_and_not_from_the_last_row():
-    hit, error, truth = hits("P3", nn.LSTM(1, 16, 1), n_days=1000, epochs=20)
-    assert hit > truth.must_find
-    assert hit - 3 * error > 0.5
-    hit, error, _ = hits("P3", nn.MLP(1, (16,)), n_days=1000, epochs=8)
-    assert abs(hit - 0.5) < 3 * error
-
-
-def test_nothing_is_found_where_nothing_is():
-    hit, error, _ = hits("N0", nn.LSTM(1, 16, 1), n_days=1000, epochs=6)
-    assert abs(hit - 0.5) < 3 * error
-
-
-FINDERS = {
-    "two cells": (lambda: nn.LSTM(1, 24, 2), 0.005),
-    "gru": (lambda: nn.Recurrent(1, 16, kind="gru"), 0.01),
-    "lstm with dropout": (lambda: nn.Recurrent(1, 24, dropout=0.1), 0.01),
-    "convolution, then lstm": (
-        lambda: torch.nn.Sequential(nn.Convolution(1, 16), nn.Memory(16, 16), nn.LastStep(), nn.MLP(16)),
-        0.005,
-    ),
-    "lstm, then attention": (
-        lambda: torch.nn.Sequential(nn.Memory(1, 16), nn.StepAttention(16), nn.MLP(16)),
-        0.005,
-    ),
-    "concatenated": (lambda: nn.concatenated(1, 24), 0.005),
-    "layered": (lambda: nn.layered(1, 16), 0.005),
-    "transformer": (lambda: nn.Transformer(1, 32, 4), 0.002),
-}
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("name", FINDERS)
-def test_every_network_with_a_memory_finds_it(name):
-    model, lr = FINDERS[name]
-    hit, error, truth = hits("P3", model, epochs=40, lr=lr)
-    assert hit > truth.must_find
-    assert hit - 3 * error > 0.5
-
-
-@pytest.mark.soak
-def test_a_transformer_loses_it_without_positions():
-    hit, _, truth = hits("P3", nn.Transformer(1, 32, 4, positions="none"), epochs=40, lr=0.002)
-    assert hit < truth.must_find

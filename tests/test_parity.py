@@ -2,56 +2,31 @@
 
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import xarray as xr
 from conftest import ROOT
+from one_day import in_a_fork, in_a_new_interpreter
 from toys import market
 
 import qlstm
 from qlstm import data, state
 
-ON_OTHER_MARKETS = {"index_direction", "spy_rotation", "vrp_spy"}  # held to the same in test_systems.py
+ON_OTHER_MARKETS = {"alfred_direction", "alfred_magnitude", "magnitude_choice"}  # in their own tests
+ON_OTHER_MARKETS |= {"fischer_krauss", "fx_g10", "index_direction", "spy_rotation", "vrp_spy"}
 STRATEGIES = sorted(file for file in (ROOT / "strategies").glob("*.py") if file.stem not in ON_OTHER_MARKETS)
+IN_SOAK = {"lstm_careful", "smallcap_lstm"}  # the second is held to it in one process in its own test
 # Cleaned weights are promised too where a contest's rules look at one day alone.
 ONE_DAY_RULES = {"stocks_nasdaq100", "stocks_s&p500"}
-ONE_DAY = """
-import dataclasses, os, signal, sys, numpy as np, qlstm
-file, cube, folder, date, interval, killed = sys.argv[1:]
-renamed = os.rename
-
-def rename(before, after):  # dies at the one that commits the day: just before it, or just after
-    if os.path.basename(before).startswith(".new-") and killed == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    renamed(before, after)
-    if os.path.basename(before).startswith(".new-") and killed == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-os.rename = rename
-strategy = dataclasses.replace(
-    qlstm.load_strategy(file), retrain_interval=int(interval), retrain_interval_after_submit=int(interval)
-)
-result = qlstm.run(strategy, qlstm.data.load(cube), state_dir=folder, date=date)
-np.savez(folder + "/" + date + ".npz", raw=result.raw.values, assets=result.raw.asset.values.astype("U"),
-         clean=result.weights.reindex(asset=result.raw.asset, fill_value=0.0).values)
-"""
 
 
-def in_its_own_process(file, cube, folder, date, interval, killed="never"):
-    """Run one day; return what it decided, None when it was killed (`before` or `after` the day was committed)."""
-    environment = os.environ | {"PYTHONHASHSEED": str(int(date[-2:]))}  # another hash seed every day
-    command = [sys.executable, "-c", ONE_DAY, str(file), str(cube), str(folder), date, str(interval), killed]
-    done = subprocess.run(command, env=environment, timeout=300)
-    if killed != "never":
-        assert done.returncode == -signal.SIGKILL
-        return None
-    assert done.returncode == 0
-    return np.load(folder / f"{date}.npz")
+def decided(folder, arguments, number, way, killed="never"):
+    """Run one day in a process; return what it decided, None when it was killed (`before` or `after` its commit)."""
+    status = way(*arguments, killed, number=number)
+    assert status == (0 if killed == "never" else -signal.SIGKILL)
+    return np.load(folder / f"{arguments[3]}.npz") if killed == "never" else None
 
 
 def plain(value):
@@ -69,8 +44,11 @@ def plain(value):
     return value.hex() if isinstance(value, float) else str(value)
 
 
-def check_parity(file, tmp_path, n_days, interval, kills=()):
-    """Compare single passes with one multi-pass; `kills` are (number of the day, moment), each then run once more."""
+def check_parity(file, tmp_path, n_days, interval, kills=(), fork=True):
+    """Compare single passes with one multi-pass; `kills` are (number of the day, moment), each then run once more.
+
+    With `fork`, all days but the last are forks of an interpreter that has imported libraries; otherwise none is.
+    """
     cube_file = tmp_path / "cube.nc"
     data.save(market(days=260, assets=5, seed=7), cube_file)
     cube = data.load(cube_file)
@@ -83,10 +61,12 @@ def check_parity(file, tmp_path, n_days, interval, kills=()):
     store = state.Store(tmp_path / str(strategy.name))
     for i, t in enumerate(days):
         date = str(t)[:10]
+        arguments = (file, cube_file, tmp_path, date, interval)
+        way = in_a_fork if fork and t != days[-1] else in_a_new_interpreter
         for moment in (moment for day, moment in kills if day == i):
-            assert in_its_own_process(file, cube_file, tmp_path, date, interval, moment) is None
+            assert decided(tmp_path, arguments, i, way, moment) is None
             assert store.newest() == (t if moment == "after" else days[i - 1])
-        seen = in_its_own_process(file, cube_file, tmp_path, date, interval)
+        seen = decided(tmp_path, arguments, i, way)
         for name, multi in (("raw", whole.raw), ("clean", whole.weights)):
             if name == "clean" and whole.contest.name not in ONE_DAY_RULES:
                 continue
@@ -101,7 +81,7 @@ def check_parity(file, tmp_path, n_days, interval, kills=()):
 
 @pytest.mark.parametrize(
     "file",
-    [pytest.param(file, marks=pytest.mark.soak if file.stem == "lstm_careful" else ()) for file in STRATEGIES],
+    [pytest.param(file, marks=pytest.mark.soak if file.stem in IN_SOAK else ()) for file in STRATEGIES],
     ids=lambda file: file.stem,
 )
 def test_single_passes_equal_the_multi_pass_bit_for_bit_though_one_is_killed(file, tmp_path):
@@ -117,7 +97,7 @@ def test_single_passes_equal_the_multi_pass_bit_for_bit_though_one_is_killed(fil
 @pytest.mark.parametrize("file", STRATEGIES, ids=lambda file: file.stem)
 def test_thirty_single_passes_equal_the_multi_pass_though_six_are_killed(file, tmp_path):
     kills = [(day, "before" if day % 2 else "after") for day in range(4, 30, 5)]
-    check_parity(file, tmp_path, 30, 7, kills)
+    check_parity(file, tmp_path, 30, 7, kills, fork=False)
 
 
 def test_a_state_whose_parts_share_memory_or_lie_across_it_is_the_same_from_a_file(tmp_path):

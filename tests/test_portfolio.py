@@ -8,17 +8,13 @@ import xarray as xr
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from portfolios import row
 
 from qlstm import portfolio
 from qlstm.errors import DataError, WeightsError
 
 FAST = settings(derandomize=True, deadline=None, max_examples=25)
 SEEDS = st.integers(0, 10**6)
-
-
-def row(values, assets=None):
-    assets = assets or [f"A{i}" for i in range(len(values))]
-    return xr.DataArray(np.array(values, dtype=float), dims="asset", coords={"asset": list(assets)})
 
 
 # name -> builder(scores, liquid, previous)

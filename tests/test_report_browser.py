@@ -69,8 +69,14 @@ def page():
 
 def browse(folder, page, scheme):
     """Open the page at all widths; return what each told, the console, and the addresses that were asked for."""
-    (folder / "report.html").write_text(page.replace("</body>", PROBE + "</body>"))
-    frames = "".join(f'<iframe src="report.html" width="{width}" height="900"></iframe>' for width in WIDTHS)
+    return browse_all(folder, dict.fromkeys(WIDTHS, page), scheme)
+
+
+def browse_all(folder, pages, scheme):
+    """Open pages, each at its width, beside each other; see `browse`."""
+    for width, page in pages.items():
+        (folder / f"{width}.html").write_text(page.replace("</body>", PROBE + "</body>"))
+    frames = "".join(f'<iframe src="{width}.html" width="{width}" height="900"></iframe>' for width in pages)
     (folder / "around.html").write_text(AROUND % frames)
     options = [f"--user-data-dir={folder / 'profile'}", f"--log-net-log={folder / 'net.json'}", "--dump-dom"]
     options += [f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", "--window-size=1400,1000"]
@@ -100,7 +106,7 @@ def test_the_page_opens_in_silence_offline_and_fits(page, tmp_path, scheme):
     assert asked == set()
     assert sorted(one["width"] for one in told) == list(WIDTHS)
     for one in told:
-        assert len(one["marks"]) == 9
+        assert len(one["marks"]) == 10
         assert all(one["marks"].values()), one["marks"]
         assert (one["overflow"], one["wide"]) == (0, 0)
         dark = [sum(map(int, re.findall(r"\d+", one[what])[:3])) < 384 for what in ("page", "ink")]
@@ -108,15 +114,12 @@ def test_the_page_opens_in_silence_offline_and_fits(page, tmp_path, scheme):
 
 
 def test_a_page_with_faults_would_be_caught(page, tmp_path):
-    image = '<img src="https://example.org/a.png">'
-    broken = re.sub("<meta http-equiv.*?>", "", page).replace("</main>", image + "</main>")
+    image = '<img src="https://example.org/%s.png"></main>'
+    broken = re.sub("<meta http-equiv.*?>", "", page).replace("</main>", image % "asked")
     broken = re.sub(r'"z":\[\[.*?\]\]', '"z":[]', broken)
-    told, console, asked = browse(tmp_path, broken, "light")
-    assert asked == {"https://example.org/a.png"}
-    assert not any(one["marks"]["heat-map"] for one in told)
-    blocked = page.replace("</main>", image + "<script>oops()</script></main>")
-    (tmp_path / "again").mkdir()
-    _, console, asked = browse(tmp_path / "again", blocked, "light")
-    assert asked == set()
+    blocked = page.replace("</main>", "<script>oops()</script>" + image % "blocked")
+    told, console, asked = browse_all(tmp_path, {1000: broken, 400: blocked}, "light")
+    assert asked == {"https://example.org/asked.png"}
+    assert {one["width"]: one["marks"]["heat-map"] > 0 for one in told if "width" in one} == {1000: False, 400: True}
     assert any("Content Security Policy" in line for line in console)
     assert any("oops is not defined" in line for line in console)

@@ -4,17 +4,12 @@ import json
 
 import numpy as np
 import pytest
-import xarray as xr
+from portfolios import row
 
 from qlstm import portfolio, risk
 from qlstm.errors import DataError, WeightsError
 
 STEP, RUNGS = 0.5 / 4, 2 / 4
-
-
-def row(values, assets=None):
-    assets = assets or [f"A{i}" for i in range(len(values))]
-    return xr.DataArray(np.array(values, dtype=float), dims="asset", coords={"asset": list(assets)})
 
 
 def as_from_a_file(state):

@@ -9,12 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import commands
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
-from qlstm import cli, nn, output, state
+from qlstm import nn, output, state
 from qlstm.errors import StateError
 from qlstm.state import codec
 from qlstm.strategy import Memory
@@ -46,10 +47,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(["state", *map(str, arguments)])
-    seen = capsys.readouterr()
-    return int(stopped.value.code or 0), seen.out, seen.err
+    return commands.call(capsys, "state", *arguments)
 
 
 def test_show_prints_dates_lineage_weights_with_bars_models_and_the_state(

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from indicators import call
 from plain import CASES
 
 import qlstm.ta as ta
@@ -47,12 +48,6 @@ def markets(draw, holes=None):
             values[0, : rng.integers(0, shape[1] + 1)] = np.nan  # listed late
             values[-1, rng.integers(0, shape[1] + 1) :] = np.nan  # delisted
     return market
-
-
-def call(name, market):
-    inputs, args = CASES[name]
-    result = getattr(ta, name)(*[market[key] for key in inputs], *args)
-    return result if isinstance(result, tuple) else (result,)
 
 
 def same(left, right):

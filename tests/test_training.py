@@ -15,7 +15,7 @@ from qlstm.cube import Windows
 from qlstm.errors import StrategyError
 from qlstm.strategy import Memory
 
-CUBE = market(days=200, assets=4)
+CUBE = market(days=140, assets=4)
 DAYS = CUBE.time.values[60:]
 
 
@@ -188,7 +188,7 @@ def test_a_budget_is_kept_where_it_was_asked_for():
 
 
 def diverging(data):
-    """Fit with a loss that is NaN for one asset from the third retrain date on."""
+    """Fit with a loss that is NaN for one asset from the fourth retrain date on."""
     X, Y = inputs(data)
     bad = data.time.values[-1] > DAYS[60]
     Y = Y.where((Y.asset != "TOY:002") | (not bad), 1e30)
@@ -290,9 +290,8 @@ def test_a_put_off_fit_takes_what_its_functions_enclose_as_it_is_at_the_call(mon
         def forward(self, x):
             return self.by * self.weight * x[..., 0]
 
-    def train_two(
-        data,
-    ):  # the functions take the loop's variable as it is at each call, not as the last round leaves it
+    def train_two(data):
+        # The functions take the loop's variable as it is at each call, not as the last round leaves it.
         X, Y = inputs(data)
         found = {}
         for by in (1.0, 3.0):

@@ -3,8 +3,10 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import toys
+import xarray as xr
 
 from qlstm import filter, universe
 from qlstm.data import synthetic
@@ -19,7 +21,7 @@ MASKS = {
 
 def with_mcap(data):
     caps = data.sel(field=["close"]).assign_coords(field=["mcap"]) * 1e6
-    return toys.xr.concat([data, caps], dim="field")
+    return xr.concat([data, caps], dim="field")
 
 
 def delisted(data, asset, after):
@@ -134,7 +136,7 @@ def test_the_order_of_the_assets_does_not_matter_and_levels_do_not_count():
     data, _ = synthetic.market("P13", seed=0)
     chosen = universe.uncorrelated(data, 5)
     assert universe.uncorrelated(data[..., ::-1], 5) == chosen
-    assert universe.uncorrelated(data * toys.xr.DataArray(np.arange(1.0, 31), dims="asset"), 5) == chosen
+    assert universe.uncorrelated(data * xr.DataArray(np.arange(1.0, 31), dims="asset"), 5) == chosen
 
 
 def test_only_assets_there_on_the_last_day_with_enough_returns_are_candidates():
@@ -154,3 +156,19 @@ def test_choices_that_cannot_be_made_are_refused():
         universe.uncorrelated(data, 1, coverage=90)
     with pytest.raises(DataError, match="count must be at least 1"):
         universe.uncorrelated(data, 0)
+
+
+@pytest.mark.parametrize("dims", [("field", "time", "asset"), ("time", "asset", "field")])
+def test_the_liquid_are_those_of_the_last_row_in_the_order_of_the_data(dims):
+    cube = xr.DataArray(
+        [[[1.0, 1.0, 1.0]] * 2, [[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]],
+        dims=("field", "time", "asset"),
+        coords={
+            "field": ["close", "is_liquid"],
+            "time": pd.bdate_range("2020-01-01", periods=2),
+            "asset": ["C", "A", "B"],
+        },
+    )
+    assert universe.liquid(cube.transpose(*dims)) == ["C", "B"]
+    with pytest.raises(DataError, match="data lack field 'is_liquid'; they have close"):
+        universe.liquid(cube.sel(field=["close"]))

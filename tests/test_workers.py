@@ -57,11 +57,11 @@ def run(folder, train="mean", trap="", **workers):
 @pytest.fixture(scope="module")
 def cluster():
     distributed = pytest.importorskip("distributed", reason="needs the extra qlstm[dask]")
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, protocol="tcp", dashboard_address=None, silence_logs=50
-    ) as local:
-        yield local.scheduler_address
+    settings = {"n_workers": 2, "threads_per_worker": 1, "protocol": "tcp", "silence_logs": 50}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        with distributed.LocalCluster(dashboard_address="127.0.0.1:0", **settings) as local:  # any port that is free
+            yield local.scheduler_address
 
 
 @pytest.mark.parametrize("train", ["mean", "network"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["VARIANTS", "after", "beyond_the_trade"]
+from ..cube import Cubes
+
+__all__ = ["VARIANTS", "after", "all_at_once", "beyond_the_trade", "one_by_one"]
 
 _FLAGS = ("is_liquid",)
 _FACTOR = 3.0  # more than any label's threshold or any rank's gap
@@ -91,3 +93,17 @@ def beyond_the_trade(cube: xr.DataArray, t: np.datetime64, turn: int) -> xr.Data
     moved &= cube["field"].values.astype(str) != "open"
     values[moved, row : row + 1] *= factors
     return cube.copy(data=values)
+
+
+def one_by_one(data: Cubes, alter: Callable[[xr.DataArray], xr.DataArray]) -> Iterator[tuple[str | None, Cubes]]:
+    """Yield, for each cube, its name (None where there is but one) and the data with this cube altered."""
+    if not isinstance(data, Mapping):
+        yield None, alter(data)
+        return
+    for name, cube in data.items():
+        yield name, {**data, name: alter(cube)}
+
+
+def all_at_once(data: Cubes, alter: Callable[[xr.DataArray], xr.DataArray]) -> Cubes:
+    """Return the data with each cube altered."""
+    return {name: alter(cube) for name, cube in data.items()} if isinstance(data, Mapping) else alter(data)

@@ -7,9 +7,9 @@ import pandas as pd
 import xarray as xr
 
 from .. import ledger
-from ..cube import day
 from ..data import quality
-from .findings import Finding
+from ..dates import day
+from .findings import Finding, change
 from .subject import Subject
 
 __all__ = ["concentration", "near_equal_weights", "prices", "profit_from_faults", "restated"]
@@ -190,7 +190,7 @@ def restated(subject: Subject) -> list[Finding]:
             "backtest knows these numbers before they were published",
             date=one["time"].values[t],
             asset=one["asset"].values[a],
-            value=f"{one.values[t, a, f]:.6g} -> {other.values[t, a, f]:.6g}",
+            value=change(one.values[t, a, f], other.values[t, a, f]),
             fix="keep each day's download, or take point-in-time data",
         )
     ]

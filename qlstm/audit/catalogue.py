@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from .. import generators
-from ..cube import day
+from ..cube import Cubes
+from ..dates import day
 from ..errors import StrategyError, near
 from ..progress import Progress
 from ..strategy import Strategy
@@ -63,7 +64,7 @@ CHECKS: dict[str, Check] = {
 
 def check(
     strategy: Strategy,
-    cube: xr.DataArray,
+    cube: Cubes,
     only: Sequence[str] | None = None,
     *,
     start: Any = None,
@@ -81,8 +82,9 @@ def check(
     ----------
     strategy : Strategy
         What to check.
-    cube : xr.DataArray
-        Data, dims ``(field, time, asset)``.
+    cube : xr.DataArray or mapping of str to xr.DataArray
+        Data, dims ``(field, time, asset)``; or several by name, of which the first is traded, for a strategy that
+        takes them. Then the future of each is made another one in turn, and the finding names the cube.
     only : sequence of str, optional
         Families (``"look-ahead"``, ``"parity"``, ``"determinism"``, ``"contest"``, ``"data"``) or names of checks.
     start, end : date-like, optional
@@ -90,7 +92,7 @@ def check(
     thorough : bool
         Every day instead of a few.
     earlier : xr.DataArray, optional
-        The same data as downloaded earlier, to find what was changed since.
+        The traded cube as downloaded earlier, to find what was changed since.
     progress : bool
         Show progress when it takes over two seconds.
 
@@ -104,7 +106,7 @@ def check(
     StrategyError
         When a check or family is unknown, or the strategy fails on unaltered data.
     DataError
-        When the data are no cube, or leave no day to look at.
+        When the data are no cubes, or leave no day to look at.
     """
     chosen = _chosen(only)
     subject = Subject(strategy, cube, start, end, thorough, earlier)

@@ -12,6 +12,7 @@ import xarray as xr
 
 from .. import engine, generators
 from ..contests import Contest
+from ..cube import Windows
 from ..output import findings as rules
 from ..stats.rules import calc_non_liquid, find_missed_dates
 from ..strategy import Memory
@@ -121,7 +122,7 @@ def time_budget(subject: Subject) -> list[Finding]:
     t = subject.days[-1]
     with generators.kept():
         started = time.perf_counter()
-        windows = subject.windows(strategy, subject.cube.sel(time=slice(None, t)))
+        windows = subject.windows(strategy, Windows(subject.data).up_to(t).data)
         engine.step(strategy, Memory(), windows, t)
         seconds = time.perf_counter() - started
     limit = strategy.rules.time_limit_s

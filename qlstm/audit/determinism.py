@@ -13,9 +13,9 @@ import xarray as xr
 
 from .. import generators
 from ..errors import QlstmError
-from . import look_ahead
+from . import alterations, look_ahead
 from .findings import Finding
-from .processes import Process, put_cube
+from .processes import Process, put_data
 from .replay import Course, Recorder, decide, forward
 from .subject import Subject
 
@@ -25,7 +25,7 @@ _FAMILY = "determinism"
 _CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
     "process": ({}, "from process to process", "seed every generator; the engine seeds random, numpy and torch only"),
     "hash order": ({"hash_seed": 1}, "with PYTHONHASHSEED", "sort sets before you go through them"),
-    "threads": ({"threads": 2}, "with the number of threads", "let torch and BLAS run on one thread, or round scores"),
+    "threads": ({"threads": 2}, "with the number of threads", "sum on one thread, or in an order of its own"),
     "clock": ({"clock_days": 401.3}, "with the clock", "take the day from data.time[-1]"),
 }
 _ORDER_TOLERANCE = 1e-9  # the same numbers summed in another order differ in the last bits
@@ -90,7 +90,7 @@ def _of_order(found: dict[str, object]) -> list[Finding]:
 def asset_order(subject: Subject) -> list[Finding]:
     """Turn the order of assets round: weights must go with their assets."""
     strategy = subject.fresh()
-    turned = subject.cube.isel(asset=slice(None, None, -1))
+    turned = alterations.all_at_once(subject.data, lambda cube: cube.isel(asset=slice(None, None, -1)))
     with generators.kept():
         other = forward(strategy, subject.windows(strategy, turned), subject.sampled)
     one, two = xr.align(subject.course.weights, other.weights, join="outer", fill_value=0.0)
@@ -116,10 +116,10 @@ def processes(subject: Subject) -> list[Finding]:
         everything |= change
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cube = put_cube(folder, subject.cube)
+        data = put_data(folder, subject.data)
 
         def started(label: str, change: dict[str, Any]) -> Process:
-            return Process(subject, folder / label, cube, days, **change)
+            return Process(subject, folder / label, data, days, **change)
 
         try:
             first, second = (one.answer() for one in [started("plain", {}), started("changed", everything)])
@@ -143,7 +143,10 @@ def _blamed(
         answer = started(label, change).answer()
         found = _disagree(first, answer)
         if found is not None:
-            stage = "train" if answer["fits"] != first["fits"] else "predict"
+            stage = "predict"
+            if first["models"]:  # the same models again: does what is left of the difference stay?
+                same = started(f"{label}, same models", change | {"models": first["models"]}).answer()
+                stage = "predict" if _disagree(first, same) else "train"
             return _finding("processes", stage, f"weights change {how} ({label})", found, fix)
     found = _disagree(first, everything)
     assert found is not None

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..cube import day
+from ..dates import day
 
-__all__ = ["FAMILIES", "Finding", "Report", "acknowledged"]
+__all__ = ["FAMILIES", "Finding", "Report", "acknowledged", "change"]
 
 FAMILIES = ("look-ahead", "parity", "determinism", "contest", "data")
 """What a check belongs to, in the order of a report."""
@@ -45,6 +45,8 @@ class Finding:
         What was there, mostly ``"old -> new"``.
     fix : str
         How to mend it.
+    cube : str or None
+        Of several cubes, the one whose future was seen.
     """
 
     check: str
@@ -56,6 +58,7 @@ class Finding:
     asset: str | None = None
     value: str | None = None
     fix: str = ""
+    cube: str | None = None
 
     @classmethod
     def at(cls, check: str, family: str, severity: str, stage: str, message: str, **where: Any) -> Finding:
@@ -68,6 +71,12 @@ class Finding:
         place = ", ".join(part for part in (self.stage, self.date, self.asset, self.value) if part)
         fix = f"; {self.fix}" if self.fix else ""
         return f"{_MARKS[self.severity]:<5} {self.check} [{place}]: {self.message}{fix}"
+
+
+def change(old: float, new: float) -> str:
+    """Return ``"old -> new"``, with as many digits as it takes to tell one from the other."""
+    digits = 6 if f"{old:.6g}" != f"{new:.6g}" else 17
+    return f"{old:.{digits}g} -> {new:.{digits}g}"
 
 
 def acknowledged(findings: Iterable[Finding], known: Mapping[str, str]) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 import xarray as xr
 
 from .. import ahead, engine, generators
-from ..cube import Windows, day
+from ..cube import Cubes, Windows
+from ..dates import day
 from ..errors import QlstmError
 from ..strategy import Memory, Strategy
 from . import alterations
-from .findings import Finding
+from .findings import Finding, change
 from .replay import Fit, Opened, Recorder, decide
 from .subject import Subject
 from .watching import last_row, watching
@@ -25,6 +27,7 @@ _FAMILY = "look-ahead"
 _LONGER = 1.5
 _MATTERS = 1e-6  # of a weight: recursive indicators forget their start, and less than this is forgotten
 _LATER = "everything after it was replaced by {variant}"
+_LATER_IN = "everything after it in cube {cube!r} was replaced by {variant}"
 
 
 def features(subject: Subject) -> list[Finding]:
@@ -69,25 +72,34 @@ def first_difference(one: xr.DataArray, other: xr.DataArray, t: np.datetime64) -
         return None
     cell = tuple(np.argwhere(differ)[0])
     labels = {str(dim): one[dim].values[i] if dim in one.coords else i for dim, i in zip(one.dims, cell, strict=True)}
-    return {"field": None, **labels, "value": f"{one.values[cell]:.6g} -> {other.values[cell]:.6g}"}
+    return {"field": None, **labels, "value": change(one.values[cell], other.values[cell])}
 
 
 def future(subject: Subject) -> list[Finding]:
     """Decide day t after the future was made another one, and after the strategy trained and predicted there."""
     for t in subject.cuts:
         days, memory = subject.course.memory_of(t)
-        plain, again = (_decided(subject, subject.cube, memory, days, t) for _ in range(2))
+        plain, again = (_decided(subject, subject.data, memory, days, t) for _ in range(2))
         if first_difference(plain[0], again[0], t):
             return [_unrepeatable(t)]
-        for variant in alterations.VARIANTS:
+        for variant, cube, data in _futures(subject.data, t):
             try:
-                other = _decided(subject, alterations.after(subject.cube, t, variant), memory, days, t)
+                other = _decided(subject, data, memory, days, t)
             except QlstmError:  # this future breaks the function; the others tell
                 continue
             found = first_difference(plain[0], other[0], t)
             if found is not None:
-                return [_of_weights(found, _stage(plain[1], other[1], t), t, variant)]
+                how = (_LATER_IN if cube else _LATER).format(cube=cube, variant=variant)
+                return [_of_weights(found, _stage(plain[1], other[1], t), t, how, cube)]
     return []
+
+
+def _futures(data: Cubes, t: np.datetime64) -> Iterator[tuple[str, str | None, Cubes]]:
+    """Yield each variant of each cube's future: variant, name of the cube where there are several, data."""
+    for variant in alterations.VARIANTS:
+        alter = functools.partial(alterations.after, t=t, variant=variant)
+        for cube, altered in alterations.one_by_one(data, alter):
+            yield variant, cube, altered
 
 
 def _unrepeatable(t: np.datetime64) -> Finding:
@@ -102,8 +114,8 @@ def _unrepeatable(t: np.datetime64) -> Finding:
     )
 
 
-def _of_weights(found: dict[str, object], stage: str, t: np.datetime64, variant: str) -> Finding:
-    how = {
+def _of_weights(found: dict[str, object], stage: str, t: np.datetime64, how: str, cube: str | None) -> Finding:
+    what = {
         "train": "what train hands to nn.fit changed",
         "features": "the features changed, and the weights with them",
         "predict": "the weights changed",
@@ -113,10 +125,11 @@ def _of_weights(found: dict[str, object], stage: str, t: np.datetime64, variant:
         _FAMILY,
         "fail",
         stage,
-        f"{how[stage]} on {day(t)} when {_LATER.format(variant=variant)}",
+        f"{what[stage]} on {day(t)} when {how}",
         date=found["time"],
         asset=found["asset"],
         value=found["value"],
+        cube=cube,
         fix="use nothing but the window that is handed over: no globals, no files; in batch mode, no whole-window sums",
     )
 
@@ -124,7 +137,7 @@ def _of_weights(found: dict[str, object], stage: str, t: np.datetime64, variant:
 _Seen = tuple[xr.DataArray, list[Fit]]
 
 
-def _decided(subject: Subject, cube: xr.DataArray, memory: Memory, days: np.ndarray, t: np.datetime64) -> _Seen:
+def _decided(subject: Subject, data: Cubes, memory: Memory, days: np.ndarray, t: np.datetime64) -> _Seen:
     """Return the weights of t, dims (time, asset), and the fits before it, in a strategy that has been later already.
 
     A backtest trains ahead, and a research session runs days in any order, so the strategy is first called on later
@@ -134,7 +147,7 @@ def _decided(subject: Subject, cube: xr.DataArray, memory: Memory, days: np.ndar
     recorder = Recorder()
     wrapped = recorder.wrap(strategy)
     with generators.kept(), recorder.recording(), ahead.collecting() as jobs:
-        windows = subject.windows(wrapped, cube)
+        windows = subject.windows(wrapped, data)
         models = None
         if strategy.train is not None:
             assert memory.trained_at is not None
@@ -145,7 +158,7 @@ def _decided(subject: Subject, cube: xr.DataArray, memory: Memory, days: np.ndar
         _go_later(wrapped, recorder, windows, memory, t)
         rows, _ = decide(wrapped, recorder, Memory(memory.trained_at, models, memory.state), windows, days)
     row = rows[list(days).index(t)].fillna(0.0)
-    known = cube.get_index("asset")
+    known = windows.traded.get_index("asset")
     labelled = row.reindex(asset=known, fill_value=0.0).expand_dims(time=[t])
     return labelled, [fit for fit in recorder.fits if fit.t <= t]
 
@@ -230,7 +243,7 @@ def window_length(subject: Subject) -> list[Finding]:
                     f"a lookback of {longer.lookback_period} days, not {strategy.lookback_period}, changes the weights",
                     date=t,
                     asset=one["asset"].values[i],
-                    value=f"{one.values[i]:.6g} -> {other.values[i]:.6g}",
+                    value=change(one.values[i], other.values[i]),
                     fix="lengthen lookback_period until recursive indicators forget their start, or cut to a fixed "
                     "number of rows",
                 )

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from .. import generators, schedule, state
-from ..cube import calendar_days
+from .. import dates, generators, state
+from ..cube import Cubes, Windows
+from ..dates import calendar_days
 from ..errors import QlstmError, StateError
 from ..multipass import Result, walk
 from ..state import codec
 from ..state.store import STATE_FILE
 from . import look_ahead
 from .findings import Finding
-from .processes import Process, put_cube
+from .processes import Process, put_data
 from .subject import Subject
 
 __all__ = ["single_pass"]
@@ -32,12 +33,12 @@ def single_pass(subject: Subject) -> list[Finding]:
     """Run three days, with a training among them, once in one process and once each in its own: all must be equal."""
     days = subject.days[-_THOROUGH if subject.thorough else -_DAYS :]
     subject = _often_trained(subject)
-    cube = _enough(subject, days)
+    data = _enough(subject, days)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = put_cube(folder, cube)
+        path = put_data(folder, data)
         try:
-            whole = _multi_pass(subject, cube, days)
+            whole = _multi_pass(subject, data, days)
             for i, t in enumerate(days):
                 answer = Process(subject, folder / f"{i}", path, days[i : i + 1], single_pass=True).answer()
                 found = _difference(whole, answer["weights"], t)
@@ -59,20 +60,20 @@ def _often_trained(subject: Subject) -> Subject:
     return subject.of(often)
 
 
-def _enough(subject: Subject, days: np.ndarray) -> xr.DataArray:
+def _enough(subject: Subject, days: np.ndarray) -> Cubes:
     """Return the data that these days look at; features may look at all."""
-    strategy = subject.strategy
+    strategy, windows = subject.strategy, Windows(subject.data).up_to(days[-1])
     if strategy.features is not None:
-        return subject.cube.sel(time=slice(None, days[-1]))
+        return windows.data
     history = max(strategy.lookback_period, strategy.train_period if strategy.train else 0)
-    first = days[0] - calendar_days(history) - schedule.WARM_UP
-    return subject.cube.sel(time=slice(first, days[-1]))
+    first = days[0] - calendar_days(history) - dates.WARM_UP
+    return windows(days[-1], int((days[-1] - first) / np.timedelta64(1, "D")))
 
 
-def _multi_pass(subject: Subject, cube: xr.DataArray, days: np.ndarray) -> Result:
+def _multi_pass(subject: Subject, data: Cubes, days: np.ndarray) -> Result:
     strategy = subject.fresh()
     with generators.kept():
-        return walk(strategy, subject.windows(strategy, cube), days, analyze=False, progress=False)
+        return walk(strategy, subject.windows(strategy, data), days, analyze=False, progress=False)
 
 
 def _difference(whole: Result, row: xr.DataArray, t: np.datetime64) -> Finding | None:

@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from ..cube import Cubes
 from ..errors import StrategyError
+from ..parallel import THREADS
 from .subject import Subject
 
-__all__ = ["Process", "put_cube"]
+__all__ = ["Process", "put_data"]
 
 _LIMIT_S = 900.0
 _CONTEST = ("IN_STATE_PATH", "OUT_STATE_PATH", "OUTPUT_PATH", "SUBMISSION_ID")
 
 
-def put_cube(folder: Path, cube: xr.DataArray) -> Path:
-    """Write a cube for the processes to read, to the last bit."""
-    path = folder / "cube.pickle"
-    path.write_bytes(pickle.dumps(cube))
+def put_data(folder: Path, data: Cubes) -> Path:
+    """Write data for the processes to read, to the last bit."""
+    path = folder / "data.pickle"
+    path.write_bytes(pickle.dumps(data))
     return path
 
 
@@ -37,36 +38,40 @@ class Process:
         Whose strategy.
     folder : Path
         New, for the request and the answer.
-    cube : Path
-        From `put_cube`.
+    data : Path
+        From `put_data`.
     days : np.ndarray
         What to decide.
     single_pass : bool
         One day by `qlstm.run` with a state folder beside `folder`, instead of all in a row.
     hash_seed, threads, clock_days
-        PYTHONHASHSEED, threads of torch and numpy, and by how many days the clock is put forward.
+        PYTHONHASHSEED, threads of torch, numpy and numba, and by how many days the clock is put forward.
+    models : bytes
+        The models of another run's answer, instead of training.
     """
 
     def __init__(
         self,
         subject: Subject,
         folder: Path,
-        cube: Path,
+        data: Path,
         days: np.ndarray,
         *,
         single_pass: bool = False,
         hash_seed: int = 0,
         threads: int = 1,
         clock_days: float = 0.0,
+        models: bytes = b"",
     ) -> None:
         self._folder = folder
         folder.mkdir()
         request = {
             "recipe": subject.recipe,
-            "cube": str(cube),
+            "data": str(data),
             "days": days,
             "single_pass": single_pass,
             "clock_days": clock_days,
+            "models": models,
             "state_dir": str(folder.parent / "state"),
             "path": sys.path,
         }
@@ -74,7 +79,8 @@ class Process:
         environment = {name: value for name, value in os.environ.items() if name not in _CONTEST}
         package = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment |= {"PYTHONHASHSEED": str(hash_seed), "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
+        environment |= {"PYTHONHASHSEED": str(hash_seed), "PYTHONWARNINGS": "ignore"}
+        environment |= dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "qlstm.audit.worker", str(folder)],
             env=environment,

@@ -14,13 +14,13 @@ import numpy as np
 import xarray as xr
 
 from .. import ahead, engine, schedule
-from ..cube import Windows, calendar_days
+from ..cube import Cubes, Windows
 from ..nn import observers
 from ..strategy import Memory, Strategy
 from ..weights import Rows
 from .watching import watching
 
-__all__ = ["Course", "Fit", "Opened", "Recorder", "Score", "decide", "fits_of", "forward", "turns"]
+__all__ = ["Course", "Fit", "Opened", "Recorder", "Score", "decide", "fits_of", "forward", "traded", "turns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Recorder:
     def _named(self, role: str, function: Callable[..., Any], place: int) -> Callable[..., Any]:
         @functools.wraps(function)
         def called(*arguments: Any) -> Any:
-            self._role, self._t = role, arguments[place]["time"].values[-1]
+            self._role, self._t = role, traded(arguments[place])["time"].values[-1]
             result = function(*arguments)
             if role == "predict":
                 self.output = result[0] if isinstance(result, tuple) else result
@@ -107,6 +107,11 @@ def _remembers(models: Mapping[str, Any]) -> bool:
     return isinstance(first, nn.Module) and any(isinstance(part, recurrent) for part in first.modules())
 
 
+def traded(window: Cubes) -> xr.DataArray:
+    """Return the traded cube of a window: the first, where there are several."""
+    return next(iter(window.values())) if isinstance(window, Mapping) else window
+
+
 def turns(strategy: Strategy, days: np.ndarray) -> list[list[np.ndarray]]:
     """Return the retrain blocks, each a list of the days that one predict decides: one, or all in batch mode."""
     blocks = list(schedule.blocks(days, strategy.retrain_interval))
@@ -122,9 +127,10 @@ def decide(
     if strategy.predict_each_day:
         row, memory = engine.step(strategy, memory, windows, days[0])
         return [row], memory
-    whole = dataclasses.replace(strategy, lookback_period=strategy.lookback_period + strategy.retrain_interval)
-    inside = windows.times < days[0] + calendar_days(strategy.retrain_interval)
-    _, memory = engine.step(whole, memory, windows, windows.times[inside][-1])
+    block = next(schedule.blocks(windows.times[windows.times >= days[0]], strategy.retrain_interval, windows.times))
+    span = schedule.reach(block, strategy.retrain_interval)
+    whole = dataclasses.replace(strategy, lookback_period=strategy.lookback_period + span)
+    _, memory = engine.step(whole, memory, windows, block[-1])
     return [recorder.output.sel(time=t, drop=True) for t in days], memory
 
 
@@ -184,10 +190,10 @@ def forward(
     return Course(rows.weights(), before, recorder)
 
 
-def fits_of(strategy: Strategy, window: xr.DataArray) -> list[Fit]:
+def fits_of(strategy: Strategy, window: Cubes) -> list[Fit]:
     """Return what `train` hands to `nn.fit` for a window, without fitting where nobody asks for the networks."""
     recorder = Recorder()
     wrapped = recorder.wrap(strategy)
     with ahead.collecting(), recorder.recording():
-        engine.train(wrapped, window, window["time"].values[-1])
+        engine.train(wrapped, window, traded(window)["time"].values[-1])
     return recorder.fits

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import engine, generators, schedule
-from ..cube import Windows, as_cube
+from .. import dates, engine, generators, schedule
+from ..cube import Cubes, Windows, as_cube
 from ..errors import DataError, StrategyError
 from ..multipass import Result, walk
 from ..strategy import Strategy, load_strategy
@@ -36,38 +36,45 @@ class Subject:
     strategy : Strategy
         What to check. Where it was loaded from a file, the file is run anew for each check, so none sees the globals
         another one left.
-    cube : xr.DataArray
-        One cube, dims ``(field, time, asset)``.
+    cube : xr.DataArray or mapping of str to xr.DataArray
+        Dims ``(field, time, asset)``; or several by name, of which the first is traded, for a strategy that takes them.
     start, end : date-like, optional
         First and last day to look at; the last 120 trading days unless given.
     thorough : bool
         Look at every day instead of a few.
     earlier : xr.DataArray, optional
-        The same data as they were downloaded earlier.
+        The traded cube as it was downloaded earlier.
+
+    Attributes
+    ----------
+    data : xr.DataArray or dict of str to xr.DataArray
+        What the strategy is given.
+    cube : xr.DataArray
+        The traded cube.
 
     Raises
     ------
     DataError
-        When the data are no single cube, or leave no day to look at.
+        When the data are no cubes, or leave no day to look at.
     """
 
     def __init__(
         self,
         strategy: Strategy,
-        cube: xr.DataArray,
+        cube: Cubes,
         start: Any = None,
         end: Any = None,
         thorough: bool = False,
         earlier: xr.DataArray | None = None,
     ) -> None:
-        if not isinstance(cube, xr.DataArray):
-            raise DataError(f"an audit takes one cube, got {type(cube).__name__}; check with the traded one alone")
         self.thorough = thorough
-        self.cube = as_cube(cube)
+        whole = Windows(cube)
+        self.data: Cubes = whole.data
+        self.cube = whole.traded
         self.earlier = None if earlier is None else as_cube(earlier, what="the earlier data")
         history = max(strategy.lookback_period, strategy.train_period if strategy.train else 0)
         times = self.cube["time"].values
-        days = schedule.period(times, start, end, 365 * 100, history)
+        days = dates.period(times, start, end, 365 * 100, history)
         self.days: np.ndarray = days if thorough or start is not None else days[-_BOOKED:]
         if len(self.days) < 2 * _LEFT:
             raise DataError(
@@ -76,9 +83,9 @@ class Subject:
         self._blob = None if _file(strategy) else _pickled(strategy)
         # Each audit sees a retraining, however seldom the strategy trains.
         span = int((self.sampled[-1] - self.sampled[0]) / np.timedelta64(1, "D"))
-        self.strategy = dataclasses.replace(
-            strategy, retrain_interval=min(strategy.retrain_interval, max(1, span // 2))
-        )
+        most = max(1, span // 2)
+        own = strategy.retrain_interval
+        self.strategy = dataclasses.replace(strategy, retrain_interval=min(own, most) if isinstance(own, int) else most)
         self.booked_as = strategy
 
     @cached_property
@@ -106,7 +113,8 @@ class Subject:
     def of(self, strategy: Strategy) -> Subject:
         """Return a subject of the same data and days with other settings of the strategy, kept as they are."""
         other = object.__new__(Subject)
-        other.__dict__ = {name: self.__dict__[name] for name in ("thorough", "cube", "earlier", "days", "_blob")}
+        shared = ("thorough", "data", "cube", "earlier", "days", "_blob")
+        other.__dict__ = {name: self.__dict__[name] for name in shared}
         other.strategy = other.booked_as = strategy
         return other
 
@@ -128,9 +136,9 @@ class Subject:
         """Return the strategy as a new process would have it: its file run anew, globals and all."""
         return made(self.recipe)
 
-    def windows(self, strategy: Strategy, cube: xr.DataArray | None = None) -> Windows:
-        """Return windows over a cube (the subject's own unless given) with the strategy's features."""
-        return engine.extend(strategy, Windows(self.cube if cube is None else cube))
+    def windows(self, strategy: Strategy, data: Cubes | None = None) -> Windows:
+        """Return windows over data (the subject's own unless given) with the strategy's features."""
+        return engine.extend(strategy, Windows(self.data if data is None else data))
 
     @cached_property
     def course(self) -> Course:
@@ -144,7 +152,7 @@ class Subject:
         """A backtest over all audited days, by the strategy's own intervals, states included."""
         strategy = dataclasses.replace(self.fresh(), retrain_interval=self.booked_as.retrain_interval)
         with generators.kept():
-            windows = engine.extend(strategy, Windows(self.cube).up_to(self.days[-1]))
+            windows = engine.extend(strategy, Windows(self.data).up_to(self.days[-1]))
             if not strategy.predict_each_day:  # what batch mode lets through is another check's business
                 strategy = dataclasses.replace(strategy, predict_each_day=True)
             return walk(strategy, windows, self.days, collect_all_states=True, progress=False)
@@ -153,7 +161,7 @@ class Subject:
     def traded(self) -> xr.DataArray:
         """The data of the audited days and of the two months before, which cleaning and booking look at."""
         times = self.cube["time"].values
-        inside = (times >= self.days[0] - schedule.WARM_UP) & (times <= self.days[-1])
+        inside = (times >= self.days[0] - dates.WARM_UP) & (times <= self.days[-1])
         return self.cube.isel(time=inside).rename(self.strategy.rules.name)
 
 

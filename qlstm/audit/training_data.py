@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import xarray as xr
 
 from .. import generators
-from ..cube import day
+from ..cube import Cubes, Windows
+from ..dates import day
 from ..errors import QlstmError
 from ..strategy import Strategy
 from . import alterations
-from .findings import Finding
-from .replay import Fit, fits_of
+from .findings import Finding, change
+from .replay import Fit, fits_of, traded
 from .subject import Subject
 
 __all__ = ["eval_assets", "label_outliers", "label_timing", "labels", "training_features"]
@@ -28,7 +30,7 @@ _LINE = 1e-6  # largest relative distance from that line
 _HEAVY = 0.2  # share of the labels' variance that one may have
 _FEWEST = 50  # labels, for a share to mean something
 EVAL_ASSETS = "EVAL_ASSETS"
-_Windows = Iterator[tuple[Strategy, xr.DataArray]]
+_Windows = Iterator[tuple[Strategy, Cubes]]
 
 
 def _windows(subject: Subject) -> _Windows:
@@ -38,7 +40,7 @@ def _windows(subject: Subject) -> _Windows:
         yield strategy, subject.windows(strategy)(t, strategy.train_period)
 
 
-def _fits(strategy: Strategy, window: xr.DataArray) -> list[Fit]:
+def _fits(strategy: Strategy, window: Cubes) -> list[Fit]:
     """Return the fits for a window; none where it breaks `train`, which an altered one may."""
     with generators.kept():
         try:
@@ -47,7 +49,7 @@ def _fits(strategy: Strategy, window: xr.DataArray) -> list[Fit]:
             return []
 
 
-def _are_repeatable(fits: list[Fit], strategy: Strategy, window: xr.DataArray) -> bool:
+def _are_repeatable(fits: list[Fit], strategy: Strategy, window: Cubes) -> bool:
     again = _fits(strategy, window)
     pairs = zip(fits, again, strict=False)
     same = all(one.X.identical(other.X) and one.Y.identical(other.Y) for one, other in pairs)
@@ -69,14 +71,23 @@ def training_features(subject: Subject) -> list[Finding]:
         fits = _fits(strategy, window)
         if not _are_repeatable(fits, strategy, window):
             return [_not_checked("training-features", subject, fits)]
-        for row in _rows(window.sizes["time"]):
-            cut = window["time"].values[row]
-            for variant in ("noise", "scaled"):
-                altered = _fits(strategy, alterations.after(window, cut, variant))
-                found = _changed([f.X for f in fits], [f.X for f in altered], cut)
-                if found is not None:
-                    return [_of_features(found, cut, row >= _SCALED_ROWS)]
+        times = traded(window)["time"].values
+        for row in _rows(len(times)):
+            found = _moved(strategy, window, fits, times[row])
+            if found is not None:
+                return [_of_features(found, times[row], row >= _SCALED_ROWS)]
     return []
+
+
+def _moved(strategy: Strategy, window: Cubes, fits: list[Fit], cut: np.datetime64) -> dict[str, Any] | None:
+    """Return the first feature up to `cut` that changes with what follows in one of the cubes."""
+    for variant in ("noise", "scaled"):
+        alter = functools.partial(alterations.after, t=cut, variant=variant)
+        for cube, other in alterations.one_by_one(window, alter):
+            found = _changed([f.X for f in fits], [f.X for f in _fits(strategy, other)], cut)
+            if found is not None:
+                return found | {"cube": cube}
+    return None
 
 
 def _rows(count: int) -> list[int]:
@@ -85,6 +96,7 @@ def _rows(count: int) -> list[int]:
 
 
 def _of_features(found: dict[str, Any], cut: np.datetime64, many: bool) -> Finding:
+    where = {"date": found["time"]} | {name: found[name] for name in ("asset", "value", "cube")}
     if many and found["is_scaled"]:
         return Finding.at(
             "training-features",
@@ -92,9 +104,7 @@ def _of_features(found: dict[str, Any], cut: np.datetime64, many: bool) -> Findi
             "warning",
             "features",
             "features are scaled by statistics of the whole training window",
-            date=found["time"],
-            asset=found["asset"],
-            value=found["value"],
+            **where,
             fix="fine as long as predict scales with the same numbers, and no row is held out for validation",
         )
     return Finding.at(
@@ -102,10 +112,9 @@ def _of_features(found: dict[str, Any], cut: np.datetime64, many: bool) -> Findi
         _FAMILY,
         "fail",
         "features",
-        f"a training feature changes when rows after {day(cut)} do",
-        date=found["time"],
-        asset=found["asset"],
-        value=found["value"],
+        f"a training feature changes when rows after {day(cut)} do"
+        + (f" in cube {found['cube']!r}" if found["cube"] else ""),
+        **where,
         fix="no bfill, no centred windows, no transform of the whole series; leave NaN, nn.fit drops such rows",
     )
 
@@ -123,7 +132,7 @@ def _changed(before: list[xr.DataArray], after: list[xr.DataArray], until: np.da
             return {
                 "time": one["time"].values[cell[0]],
                 "asset": one["asset"].values[cell[1]],
-                "value": f"{a[cell]:.6g} -> {b[cell]:.6g}",
+                "value": change(a[cell], b[cell]),
                 "is_scaled": _is_scaled(a, b),
             }
     return None
@@ -167,16 +176,18 @@ def labels(subject: Subject) -> list[Finding]:
     return []
 
 
-def _tails(strategy: Strategy, window: xr.DataArray, whole: list[Fit]) -> Iterator[dict[str, Any]]:
+def _tails(strategy: Strategy, window: Cubes, whole: list[Fit]) -> Iterator[dict[str, Any]]:
     """Yield, for each number of rows cut off, the first label that was set before it was known."""
+    times = traded(window)["time"].values
     for rows in _TAILS:
-        if rows >= window.sizes["time"] - 2:
+        if rows >= len(times) - 2:
             return
-        short = window.isel(time=slice(0, window.sizes["time"] - rows))
+        last = times[-rows - 1]
+        short = Windows(window).up_to(last).data  # all cubes: on that day none of them went on
         for one, other in zip(_fits(strategy, short), whole, strict=False):
             found = _set_early(one.Y, other.Y)
             if found is not None:
-                yield found | {"cut": short["time"].values[-1]}
+                yield found | {"cut": last}
 
 
 def _set_early(one: xr.DataArray, other: xr.DataArray) -> dict[str, Any] | None:
@@ -194,7 +205,7 @@ def _set_early(one: xr.DataArray, other: xr.DataArray) -> dict[str, Any] | None:
     return {
         "time": one["time"].values[row],
         "asset": one["asset"].values[column],
-        "value": f"{a[row, column]:.6g} -> {b[row, column]:.6g}",
+        "value": change(a[row, column], b[row, column]),
         "same_assets": same_assets,
     }
 
@@ -205,8 +216,9 @@ def label_timing(subject: Subject) -> list[Finding]:
         whole = _fits(strategy, window)
         if not _are_repeatable(whole, strategy, window):  # said by the check of labels
             return []
-        for row in (window.sizes["time"] // 2, window.sizes["time"] // 3):
-            cut = window["time"].values[row]
+        times = traded(window)["time"].values
+        for row in (len(times) // 2, len(times) // 3):
+            cut = times[row]
             answers = [_answer(strategy, window, whole, cut, turn) for turn in (1, -1)]
             if None in answers or any(answers):
                 return []
@@ -227,9 +239,10 @@ def label_timing(subject: Subject) -> list[Finding]:
     return []
 
 
-def _answer(strategy: Strategy, window: xr.DataArray, whole: list[Fit], cut: np.datetime64, turn: int) -> bool | None:
+def _answer(strategy: Strategy, window: Cubes, whole: list[Fit], cut: np.datetime64, turn: int) -> bool | None:
     """Tell whether labels of one row change with what follows the next open; None where there is none to compare."""
-    altered = _fits(strategy, alterations.beyond_the_trade(window, cut, turn))
+    alter = functools.partial(alterations.beyond_the_trade, t=cut, turn=turn)
+    altered = _fits(strategy, alterations.all_at_once(window, alter))
     pairs = [
         [y.sel(time=[cut]) for y in xr.align(one.Y, other.Y, join="inner") if cut in y["time"].values]
         for one, other in zip(whole, altered, strict=False)

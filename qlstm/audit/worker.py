@@ -6,7 +6,6 @@ The files are written by `processes` of the same audit, in a temporary folder of
 from __future__ import annotations
 
 import datetime
-import hashlib
 import pickle
 import sys
 import time
@@ -17,7 +16,7 @@ __all__ = ["main"]
 
 
 def main(folder: Path) -> None:
-    """Read the request, run, write ``answer.pickle``: weights, state file and a digest of what was fitted."""
+    """Read the request, run, write ``answer.pickle``: weights, and what came of them: models, or the state's folder."""
     request = pickle.loads((folder / "request.pickle").read_bytes())
     sys.path[:] = request["path"]
     if request["clock_days"]:
@@ -27,7 +26,9 @@ def main(folder: Path) -> None:
 
 
 def _walk(request: dict[str, Any]) -> dict[str, Any]:
-    """Train and predict over the days; the cube is as pickled, to the last bit."""
+    """Train and predict over the days; the data are as pickled, to the last bit."""
+    import cloudpickle  # deferred: with all else, until the clock is put forward
+
     from .. import engine, generators
     from ..cube import Windows
     from .replay import forward
@@ -35,12 +36,15 @@ def _walk(request: dict[str, Any]) -> dict[str, Any]:
 
     strategy = made(request["recipe"])
     with generators.kept():
-        windows = engine.extend(strategy, Windows(_cube(request)))
-        course = forward(strategy, windows, request["days"])
-    digest = hashlib.sha256()
-    for fit in course.calls.fits:
-        digest.update(fit.X.values.tobytes() + fit.Y.values.tobytes())
-    return {"weights": course.weights, "fits": digest.hexdigest()}
+        windows = engine.extend(strategy, Windows(_data(request)))
+        given = pickle.loads(request["models"]) if request["models"] else None
+        course = forward(strategy, windows, request["days"], given)
+    models = {memory.trained_at: memory.models for _, memory in course.before if memory.trained_at is not None}
+    try:
+        packed = cloudpickle.dumps(models) if models else b""
+    except (TypeError, AttributeError, pickle.PicklingError):  # of another library: they cannot be handed on
+        packed = b""
+    return {"weights": course.weights, "models": packed}
 
 
 def _run(request: dict[str, Any]) -> dict[str, Any]:
@@ -50,12 +54,12 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
 
     strategy = made(request["recipe"])
     (t,) = request["days"]
-    result = runner.run(strategy, _cube(request), state_dir=request["state_dir"], date=t, progress=False)
+    result = runner.run(strategy, _data(request), state_dir=request["state_dir"], date=t, progress=False)
     return {"weights": result.raw, "folder": str(result.folder)}
 
 
-def _cube(request: dict[str, Any]) -> Any:
-    return pickle.loads(Path(request["cube"]).read_bytes())
+def _data(request: dict[str, Any]) -> Any:
+    return pickle.loads(Path(request["data"]).read_bytes())
 
 
 def _shift_clock(days: float) -> None:

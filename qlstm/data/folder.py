@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..cube import DIMS, FIELDS, DataWarning, day
+from ..cube import DIMS, FIELDS, DataWarning
+from ..dates import day
 from ..errors import DataError
 from .liquidity import most_traded
 from .tables import SUFFIXES, Table

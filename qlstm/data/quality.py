@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ..cube import day
+from ..dates import day
 
 __all__ = ["KINDS", "Quality", "Suspect", "examine"]
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..cube import DIMS, check, day
+from ..cube import DIMS, check
+from ..dates import day
 
 __all__ = ["info", "sectors"]
 

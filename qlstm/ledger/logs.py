@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..cube import day
+from ..dates import day
 from ..errors import DataError
 from .trades import COLUMNS, Ledger
 

@@ -7,11 +7,13 @@ column of a table is scored on the same cells; how many were left out is part of
 
 from __future__ import annotations
 
+from .batches import Batches
 from .cells import Scores
 from .scores import classification, cross_sectional, directional, rank_ic, regression
 from .shift import ShiftReport, shift_report
 
 __all__ = [
+    "Batches",
     "Scores",
     "ShiftReport",
     "classification",

@@ -12,8 +12,10 @@ import xarray as xr
 from ..errors import DataError
 from ..significance import Verdict
 
-__all__ = ["LEAST", "Cells", "Scores", "aligned", "cells_of"]
+__all__ = ["LABELLED", "LEAST", "Cells", "Scores", "aligned", "as_array", "cells_of"]
 
+LABELLED = (xr.DataArray, pd.Series, pd.DataFrame)
+"""What is matched by label; everything else by position."""
 LEAST = 10
 """Cells, or days of a cross-section, below which nothing is scored."""
 
@@ -78,9 +80,9 @@ def aligned(forecast: Any, actual: Any) -> tuple[np.ndarray, np.ndarray]:
     DataError
         Different shapes or dims, labels on one side only, no common label, or infinite values.
     """
-    labelled = [isinstance(side, (xr.DataArray, pd.Series, pd.DataFrame)) for side in (forecast, actual)]
+    labelled = [isinstance(side, LABELLED) for side in (forecast, actual)]
     if all(labelled):
-        given, happened = xr.align(*(_as_array(side) for side in (forecast, actual)), join="inner")
+        given, happened = xr.align(*(as_array(side) for side in (forecast, actual)), join="inner")
         if set(given.dims) != set(happened.dims):
             raise DataError(f"forecast has dims {given.dims}, actual {happened.dims}; give both the same")
         order = [*(dim for dim in given.dims if dim != "asset"), *(dim for dim in given.dims if dim == "asset")]
@@ -98,7 +100,8 @@ def aligned(forecast: Any, actual: Any) -> tuple[np.ndarray, np.ndarray]:
     return tuple(side.reshape(len(side), -1) for side in sides)  # type: ignore[return-value]
 
 
-def _as_array(side: Any) -> xr.DataArray:
+def as_array(side: Any) -> xr.DataArray:
+    """Return one of `LABELLED` as an array, pandas' with dims ``(time[, asset])``."""
     if isinstance(side, xr.DataArray):
         return side
     return xr.DataArray(side.to_numpy(), dims=("time", "asset")[: side.ndim], coords=list(side.axes))

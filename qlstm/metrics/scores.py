@@ -14,6 +14,7 @@ from ..errors import DataError
 from ..extras import library
 from ..significance import newey_west, permutation, pesaran_timmermann
 from .cells import LEAST, Scores, aligned, cells_of
+from .relative import relative_errors
 
 __all__ = ["classification", "cross_sectional", "directional", "rank_ic", "regression"]
 
@@ -88,7 +89,9 @@ def regression(
     Returns
     -------
     Scores
-        Mean absolute error, root mean square error, R² and correlation; beside the mean, zero and persistence.
+        Mean absolute error, root mean square error, R², correlation, and the errors as shares of the outcomes: MAPE,
+        SMAPE, Theil's U1 and U2 (`relative.relative_errors` has the formulas and says what an outcome of 0 does);
+        beside the mean, zero and persistence.
 
     Raises
     ------
@@ -231,6 +234,7 @@ def _number_scores(guess: np.ndarray, actual: np.ndarray, mean: float) -> dict[s
         "rmse": float(np.sqrt((error**2).mean())),
         "r2": float(1.0 - (error**2).sum() / ((actual - mean) ** 2).sum()),
         "correlation": float(np.corrcoef(guess, actual)[0, 1]) if varies else math.nan,
+        **relative_errors(guess, actual),
     }
 
 

@@ -8,26 +8,17 @@ from .._lazy import attribute
 from .optimizers import LBFGS, SGD, Adagrad, Adam, Optimizer, RMSprop, Rprop
 
 if TYPE_CHECKING:
-    from .blocks import (
-        MLP,
-        Concat,
-        Convolution,
-        FeatureAttention,
-        LastStep,
-        MeanStep,
-        Memory,
-        StepAttention,
-        concatenated,
-        layered,
-    )
-    from .causal import CausalAttention, Positions, Recurrent, Transformer
-    from .criteria import BCE, MSE, Criterion, Huber, HuberWithSignPenalty, MSEWithSignPenalty, SignErrorRatio
+    from .assemblies import concatenated, layered, layered_transformer, slim_transformer
+    from .attention import CausalAttention, Positions, SelfAttention
+    from .blocks import MLP, Concat, Convolution, FeatureAttention, LastStep, MeanStep, Memory, StepAttention
+    from .causal import Recurrent, Transformer
     from .descent import Validation
     from .fitting import fit
+    from .losses import BCE, MSE, Criterion, Huber, HuberWithSignPenalty, MSEWithSignPenalty, SignErrorRatio
     from .models import Models
     from .networks import LSTM
     from .pooled import Plateau, Pooled, fit_pooled, predict_pooled
-    from .scoring import predict
+    from .scoring import advance, predict
     from .sequences import Sequences
 
 __all__ = [
@@ -58,20 +49,35 @@ __all__ = [
     "RMSprop",
     "Recurrent",
     "Rprop",
+    "SelfAttention",
     "Sequences",
     "SignErrorRatio",
     "StepAttention",
     "Transformer",
     "Validation",
+    "advance",
     "concatenated",
     "fit",
     "fit_pooled",
     "layered",
+    "layered_transformer",
     "predict",
     "predict_pooled",
+    "slim_transformer",
 ]
 
 _MODULES = {
+    "assemblies": (
+        "concatenated",
+        "layered",
+        "layered_transformer",
+        "slim_transformer",
+    ),
+    "attention": (
+        "CausalAttention",
+        "Positions",
+        "SelfAttention",
+    ),
     "blocks": (
         "MLP",
         "Concat",
@@ -81,16 +87,14 @@ _MODULES = {
         "MeanStep",
         "Memory",
         "StepAttention",
-        "concatenated",
-        "layered",
     ),
     "causal": (
-        "CausalAttention",
-        "Positions",
         "Recurrent",
         "Transformer",
     ),
-    "criteria": (
+    "descent": ("Validation",),
+    "fitting": ("fit",),
+    "losses": (
         "BCE",
         "MSE",
         "Criterion",
@@ -99,8 +103,6 @@ _MODULES = {
         "MSEWithSignPenalty",
         "SignErrorRatio",
     ),
-    "descent": ("Validation",),
-    "fitting": ("fit",),
     "models": ("Models",),
     "networks": ("LSTM",),
     "pooled": (
@@ -109,7 +111,7 @@ _MODULES = {
         "fit_pooled",
         "predict_pooled",
     ),
-    "scoring": ("predict",),
+    "scoring": ("advance", "predict"),
     "sequences": ("Sequences",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

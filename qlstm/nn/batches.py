@@ -7,9 +7,10 @@ after the other.
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,18 +20,20 @@ from torch import nn
 from ..ahead import Job
 from ..errors import StrategyError
 from .descent import Outcome, Plan
+from .devices import has_kernels, in_use, place
 from .fused import checked_fusable, fit_fused
 from .loop import fit_loop
-from .losses import is_mean_square
 from .models import Models
-from .networks import is_fusable
+from .networks import LSTM, is_fusable
 from .prototypes import Model, fresh, trainable
 from .samples import Joined, Samples, Source
+from .slopes import is_mean_square
 from .stacked import check_stackable, fit_stacked, is_stackable
 
 __all__ = ["Fit", "one_thread"]
 
 _log = logging.getLogger("qlstm.nn")
+_MODELS_BETWEEN = 256  # two collections of garbage
 
 
 class Fit(Job):
@@ -44,7 +47,7 @@ class Fit(Job):
         What the models learn from.
     plan : Plan
         How.
-    mode, device : str, torch.device
+    mode, device : str
         The way asked for, and where.
 
     Attributes
@@ -58,13 +61,13 @@ class Fit(Job):
         When the model cannot be drawn, or cannot go the way that was asked for.
     """
 
-    def __init__(self, model: Model, samples: Samples, plan: Plan, mode: str, device: torch.device) -> None:
+    def __init__(self, model: Model, samples: Samples, plan: Plan, mode: str, device: str) -> None:
         with _undisturbed():
             network = fresh(model, plan.seed)
-            self._mode = _way(network, samples, plan, mode, device)
+            self._mode, self._device = _way(network, samples, plan, mode, device)
         # A module is kept as it is now: the caller may go on with theirs.
         self._model = network if isinstance(model, nn.Module) else model
-        self._network, self._samples, self._plan, self._device = network, samples, plan, device
+        self._network, self._samples, self._plan = network, samples, plan
         names = samples.usable()
         self._promised = len(names)
         self.models = Models.to_come(names, samples.groups, lambda: Fit.solve([self]))
@@ -121,8 +124,12 @@ def _carry_out(fits: list[Fit]) -> None:
     """Fit all models of calls that are alike."""
     first = fits[0]
     source: Source = Joined([fit._samples for fit in fits]) if len(fits) > 1 else first._samples
-    with _undisturbed():
-        outcomes = dict(_start(first._mode, first._model, source, first._plan, first._device))
+    outcomes: dict[str, Outcome] = {}
+    with _undisturbed(), _young_garbage_alone() as collect:
+        for name, outcome in _start(first._mode, first._model, source, first._plan, first._device):
+            outcomes[name] = outcome
+            if len(outcomes) % _MODELS_BETWEEN == 0:
+                collect()
     for i, fit in enumerate(fits):
         names = {name: f"{i}:{name}" if len(fits) > 1 else name for name in fit._samples}
         fit._settle({name: outcomes.pop(key) for name, key in names.items()})
@@ -131,40 +138,68 @@ def _carry_out(fits: list[Fit]) -> None:
 def _start(
     mode: str, model: Model, samples: Source, plan: Plan, device: torch.device
 ) -> Iterator[tuple[str, Outcome]]:  # fmt: skip
-    if mode == "fused":
+    if mode != "fused":
+        return (fit_stacked if mode == "stacked" else fit_loop)(model, samples, plan, device)
+    if device.type == "cpu":
         return fit_fused(model, samples, plan)
-    return (fit_stacked if mode == "stacked" else fit_loop)(model, samples, plan, device)
+    from .fused_gpu import fit_on_gpu  # numba's GPU target takes a while to import, and may not be there
+
+    return fit_on_gpu(model, samples, plan)
 
 
-def _way(network: nn.Module, samples: Samples, plan: Plan, mode: str, device: torch.device) -> str:
-    """Return the way to go; refuse one that the network cannot go."""
-    if mode == "auto":
-        return _fastest(network, samples, plan, device)
-    if mode not in ("loop", "stacked", "fused"):
+def _way(
+    network: nn.Module, samples: Samples, plan: Plan, mode: str, device: str
+) -> tuple[str, torch.device]:  # fmt: skip
+    """Return the way to go, and where, by the model and the machine alone; refuse one that the network cannot go."""
+    if mode not in ("auto", "loop", "stacked", "fused"):
         raise StrategyError(f"fit: mode is {mode!r}; choose 'auto', 'loop', 'stacked' or 'fused'")
+    if mode in ("auto", "fused") and is_fusable(network):
+        where = place(device, gains=_suits_gpu(network))
+        if where.type == "cpu" or _suits_gpu(network):
+            return "fused", where
+        if mode == "fused":
+            raise StrategyError(
+                "fit: mode 'fused' on a GPU needs numba-cuda and at most 1024 hidden units; run: pip install "
+                "numba-cuda[cu12], or use mode='stacked'"
+            )
     if mode == "fused":
-        if device.type != "cpu":
-            raise StrategyError(f"fit: mode 'fused' runs on the CPU, not on {device}; use mode='stacked' there")
         checked_fusable(network)
-    if mode == "stacked":
-        check_stackable(copy.deepcopy(network).to(device), samples.features, plan.loss)
-    return mode
-
-
-def _fastest(network: nn.Module, samples: Samples, plan: Plan, device: torch.device) -> str:
-    """Return the fastest way that the network allows, without looking at how many there are."""
-    if device.type == "cpu" and is_fusable(network):
-        return "fused"
     # Pooled sequences are rarely of equal lengths, so nothing would stand side by side.
-    if samples.groups:
-        return "loop"
-    return "stacked" if is_stackable(copy.deepcopy(network).to(device), samples.features, plan.loss) else "loop"
+    if mode == "loop" or (mode == "auto" and samples.groups):
+        return "loop", place(device, gains=False)
+    where = place(device)
+    there = copy.deepcopy(network).to(where)
+    if mode == "stacked":
+        check_stackable(there, samples.features, plan.loss)
+    elif not is_stackable(there, samples.features, plan.loss):
+        return "loop", place(device, gains=False)
+    return "stacked", where
+
+
+def _suits_gpu(network: nn.Module) -> bool:
+    """Tell whether the GPU's kernels can stand for a network that the CPU's can stand for."""
+    return isinstance(network, LSTM) and has_kernels(network.hidden)
+
+
+@contextmanager
+def _young_garbage_alone() -> Iterator[Callable[[], object]]:
+    """Stop Python's collector from looking at all networks made so far, again and again; yield one that does not.
+
+    Thousands of networks are millions of objects, all in use: looking at them cost a tenth of 4000 fits.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield lambda: gc.collect(1)
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Give the caller's generator and torch's settings back as they were."""
-    with one_thread(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with one_thread(), torch.random.fork_rng(in_use()), torch.enable_grad():
         yield
 
 

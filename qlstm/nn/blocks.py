@@ -1,4 +1,4 @@
-"""Parts of networks to put together with `torch.nn.Sequential`, and two ready-made assemblies.
+"""Parts of networks to put together with `torch.nn.Sequential`.
 
 A part takes ``(batch, time, feature)`` and returns ``(batch, time, hidden)``, or ``(batch, hidden)`` where it makes one
 row of a window. What looks at a whole window (`Convolution`, `StepAttention`, `MeanStep`) sees rows after the one it is
@@ -23,8 +23,6 @@ __all__ = [
     "MeanStep",
     "Memory",
     "StepAttention",
-    "concatenated",
-    "layered",
 ]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -188,56 +186,3 @@ class Concat(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``(batch, sum of hidden)``."""
         return torch.cat([extractor(x) for extractor in self.extractors], dim=-1)
-
-
-def concatenated(input_dim: int, hidden: int = 16, dropout: float = 0.0) -> nn.Sequential:
-    """Return a network of three extractors, an LSTM, a convolution and an attention, under one perceptron.
-
-    Parameters
-    ----------
-    input_dim : int
-        Number of features.
-    hidden : int
-        Units of each extractor and of the perceptron's hidden layer.
-    dropout : float
-        In the LSTM and the perceptron.
-
-    Returns
-    -------
-    nn.Sequential
-        ``(batch, time, feature) -> (batch,)``, one output for each window.
-    """
-    extractors = [
-        nn.Sequential(Memory(input_dim, hidden, dropout=dropout), LastStep()),
-        nn.Sequential(Convolution(input_dim, hidden), MeanStep()),
-        nn.Sequential(StepAttention(input_dim), nn.Linear(input_dim, hidden)),
-    ]
-    return nn.Sequential(Concat(extractors), MLP(3 * hidden, (hidden,), dropout=dropout))
-
-
-def layered(input_dim: int, hidden: int = 16, kernel: int = 3, dropout: float = 0.0) -> nn.Sequential:
-    """Return a network of convolution, attention over features, LSTM, attention over time and perceptron, in a row.
-
-    Parameters
-    ----------
-    input_dim : int
-        Number of features.
-    hidden : int
-        Units of every layer.
-    kernel : int
-        Rows a filter of the convolution spans.
-    dropout : float
-        In the LSTM and the perceptron.
-
-    Returns
-    -------
-    nn.Sequential
-        ``(batch, time, feature) -> (batch,)``, one output for each window.
-    """
-    return nn.Sequential(
-        Convolution(input_dim, hidden, kernel),
-        FeatureAttention(hidden),
-        Memory(hidden, hidden, dropout=dropout),
-        StepAttention(hidden),
-        MLP(hidden, (hidden,), dropout=dropout),
-    )

@@ -16,7 +16,7 @@ from .optimizers import LBFGS, Optimizer
 if TYPE_CHECKING:
     from torch import nn
 
-    from .losses import Loss
+    from .slopes import Loss
 
 __all__ = ["DIVERGED", "Course", "Deadline", "Outcome", "Plan", "Validation", "Watch"]
 

@@ -6,7 +6,6 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 import xarray as xr
 from torch import nn
 
@@ -15,11 +14,11 @@ from ..errors import StrategyError
 from . import observers
 from .batches import Fit
 from .descent import Deadline, Plan, Validation
-from .losses import Loss
 from .models import Models
 from .optimizers import LBFGS, Optimizer
 from .prototypes import Model
 from .samples import Samples
+from .slopes import Loss
 
 __all__ = ["fit"]
 
@@ -67,7 +66,8 @@ def fit(
         The way: plain torch, one model after the other; many models stacked by ``torch.func``; or the kernels of
         `LSTM`. "auto" takes the fastest that the model allows, whatever else is fitted.
     device : {"auto", "cpu", "cuda"}
-        Where; "auto" is the CPU. The kernels run on the CPU only.
+        Where; "auto" is a GPU where torch finds one and the way has a batched form there, else the CPU. There the
+        kernels want the package numba-cuda; without it "cuda" goes the stacked way, and "auto" keeps `LSTM` on the CPU.
     budget_s : float, optional
         Wall-clock seconds after which what is being fitted stops where it is and nothing new is begun. What is cut
         depends on the machine's speed: the one setting that gives up exact repeatability.
@@ -88,7 +88,8 @@ def fit(
 
     Notes
     -----
-    A model's numbers do not depend on what else is fitted, in which order, or over how many threads. A backtest that
+    A model's numbers do not depend on what else is fitted, in which order, or over how many threads; the CPU and a GPU
+    round differently. A backtest that
     trains ahead therefore puts fits without a budget off, and carries out those of many retrain dates in one batch;
     `Models` says what can be asked of it until then.
     """
@@ -100,8 +101,7 @@ def fit(
         _as_it_is(loss) or nn.functional.mse_loss, optimizer or LBFGS(), epochs, seed, held_out, Deadline(budget_s)
     )  # fmt: skip
     samples = Samples(X, Y, groups, held_out)
-    place = _place(device)
-    job = Fit(_as_it_is(model), samples, plan, mode, place)
+    job = Fit(_as_it_is(model), samples, plan, mode, device)
     # What a budget cuts depends on when it runs, so it runs where it was asked for.
     if budget_s is not None or not put_off(job):
         Fit.solve([job])
@@ -117,11 +117,3 @@ def _as_it_is(function: Any) -> Any:
     made = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, held)
     made.__kwdefaults__ = function.__kwdefaults__
     return made
-
-
-def _place(device: str) -> torch.device:
-    if device not in ("auto", "cpu", "cuda"):
-        raise StrategyError(f"fit: device is {device!r}; choose 'auto', 'cpu' or 'cuda'")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise StrategyError("fit: device is 'cuda', but torch finds no such device; use device='auto'")
-    return torch.device("cpu" if device == "auto" else device)

@@ -15,11 +15,11 @@ from .compilation import aligned
 from .descent import DIVERGED, Course, Outcome, Plan
 from .kernels import backward, forward
 from .lbfgs import room_for
-from .losses import Slopes, slopes_of
 from .networks import LSTM, is_fusable, pack, unpack
 from .optimizers import LBFGS
 from .prototypes import Model, fresh, trainable, twin
 from .samples import Rows, Sample, Source
+from .slopes import Slopes, slopes_of
 
 __all__ = ["checked_fusable", "fit_fused"]
 
@@ -126,7 +126,7 @@ class _Objective:
 
     def _run(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         rows = self._rows
-        forward(theta, rows.x, rows.starts, self._gates, self._rest, self._output)
+        forward(theta, rows.x, rows.starts, self._gates, self._rest, self._output, 0)
         if rows.counted is None:
             return self._slopes_of(self._output, rows.y)
         return self._slopes_of(self._output[rows.counted], rows.y[rows.counted])

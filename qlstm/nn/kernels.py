@@ -158,7 +158,7 @@ def _layer(theta: Any, inputs: int, hidden: int, layer: int) -> Any:
 
 
 @vectorised
-def forward(theta: Any, x: Any, starts: Any, gates: Any, rest: Any, output: Any) -> None:
+def forward(theta: Any, x: Any, starts: Any, gates: Any, rest: Any, output: Any, given: int) -> None:
     """Run a model over its rows.
 
     Parameters
@@ -173,6 +173,8 @@ def forward(theta: Any, x: Any, starts: Any, gates: Any, rest: Any, output: Any)
         ``(L, N, G)`` and ``(L, 3, N, H)`` float32, overwritten: what `backward` needs.
     output : np.ndarray
         ``(N,)`` float32, overwritten with the linear output.
+    given : int
+        0, or 1 where the cells and outputs of each sequence's first row are in `rest` already, to go on from.
     """
     # One long function instead of one per layer: what calls it would be optimised, for seconds, once more.
     hidden, layers = rest.shape[3], rest.shape[0]
@@ -186,7 +188,7 @@ def forward(theta: Any, x: Any, starts: Any, gates: Any, rest: Any, output: Any)
                 inner[t, o] = biases[0, o] + biases[1, o]
             _add_product(signal[t], w_in, inner[t])
         for s in range(starts.size - 1):
-            for t in range(starts[s], starts[s + 1]):
+            for t in range(starts[s] + given, starts[s + 1]):
                 if t > starts[s]:
                     _add_product(outputs[t - 1], w_back, inner[t])
                 _step(inner, cells, squashed, outputs, t, t == starts[s], constants)
@@ -283,7 +285,7 @@ def gather(parts: Any, inputs: int, hidden: int, recurs: bool, theta: Any) -> No
 
 
 @vectorised
-def score(parts: Any, x: Any, hidden: int, output: Any) -> None:
+def score(parts: Any, x: Any, hidden: int, output: Any, state: Any, given: int) -> None:
     """Run a model over one sequence, straight from torch's parameters; the numbers are those of `forward`.
 
     Parameters
@@ -296,6 +298,10 @@ def score(parts: Any, x: Any, hidden: int, output: Any) -> None:
         Hidden units.
     output : np.ndarray
         ``(N,)`` float32, overwritten.
+    state : np.ndarray
+        ``(2, L, H)`` float32, outputs and contents of the cells: overwritten with those after the last row.
+    given : int
+        1 to go on from `state`, which is that of the first row of x then; its inputs are not looked at. Else 0.
     """
     n, layers = x.shape[0], len(parts) // 4
     size = 0
@@ -306,4 +312,9 @@ def score(parts: Any, x: Any, hidden: int, output: Any) -> None:
     starts = np.array([0, n])
     gates = np.empty((layers, n, 4 * hidden), np.float32)
     rest = np.empty((layers, 3, n, hidden), np.float32)
-    forward(theta, x, starts, gates, rest, output)
+    if given:
+        for layer in range(layers):
+            rest[layer, 2, 0], rest[layer, 0, 0] = state[0, layer], state[1, layer]
+    forward(theta, x, starts, gates, rest, output, given)
+    for layer in range(layers):
+        state[0, layer], state[1, layer] = rest[layer, 2, n - 1], rest[layer, 0, n - 1]

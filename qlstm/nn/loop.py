@@ -11,10 +11,10 @@ from torch import nn
 
 from ..errors import QlstmError
 from .descent import DIVERGED, Outcome, Plan, Watch
-from .losses import scalar
 from .networks import step_by_step
 from .prototypes import Model, fresh, outputs, trainable
 from .samples import Rows, Sample, Source
+from .slopes import scalar
 
 __all__ = ["fit_loop"]
 

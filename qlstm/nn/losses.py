@@ -1,84 +1,149 @@
-"""The loss of one model: a user's callable, held to what it must return, with its slopes by the outputs."""
+"""Losses to choose from: frozen settings that are called as ``loss(output, target)`` and list the terms they sum.
+
+A term whose slope by the outputs is zero everywhere does not train; it only moves the number that is reported. The
+originals of the sign-aware losses count wrong signs, and a count is such a term; their smooth forms replace it by one
+that tends to the count as `temperature` goes to 0, and has a slope everywhere.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import Any
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import nn
+from torch.nn import functional
 
-from ..errors import StrategyError
-from .compilation import vectorised
+__all__ = ["BCE", "MSE", "Criterion", "Huber", "HuberWithSignPenalty", "MSEWithSignPenalty", "SignErrorRatio"]
 
-__all__ = ["Loss", "Slopes", "is_mean_square", "scalar", "slopes_of"]
-
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""``loss(output, target)`` of 1-d tensors, returning one number."""
-
-Slopes = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
-"""A function of output and target ``(rows,)`` float32 that returns the loss and its slopes by the output."""
+Terms = dict[str, torch.Tensor]
 
 
-def is_mean_square(loss: Loss) -> bool:
-    """Tell whether a loss is torch's mean squared error, as a function or as a module."""
-    return loss is nn.functional.mse_loss or (type(loss) is nn.MSELoss and loss.reduction == "mean")
+@dataclass(frozen=True)
+class Criterion(ABC):
+    """Base of the losses: the sum of its terms, each one number."""
+
+    @abstractmethod
+    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        """Return each term by name, for outputs and targets of one shape."""
+
+    def __call__(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss, a tensor of one number."""
+        return torch.stack(list(self.terms(output, target).values())).sum()
 
 
-def scalar(loss: Loss, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the loss.
+@dataclass(frozen=True)
+class BCE(Criterion):
+    """Binary cross entropy of targets 0 and 1.
 
     Parameters
     ----------
-    loss : callable
-        The user's.
-    output, target : torch.Tensor
-        ``(rows,)``.
-
-    Raises
-    ------
-    StrategyError
-        When it is not a tensor of one number.
+    logits : bool
+        Whether outputs are logits, as of a network that ends in a linear layer; False for probabilities.
     """
-    value = loss(output, target)
-    if not isinstance(value, torch.Tensor):
-        raise StrategyError(f"the loss returned a {type(value).__name__}; return a tensor of one number")
-    if value.ndim:
-        raise StrategyError(f"the loss returned a tensor of shape {tuple(value.shape)}; end it with .mean() or .sum()")
-    return value
+
+    logits: bool = True
+
+    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        """Return the one term."""
+        entropy = functional.binary_cross_entropy_with_logits if self.logits else functional.binary_cross_entropy
+        return {"cross entropy": entropy(output, target)}
 
 
-def slopes_of(loss: Loss) -> Slopes:
-    """Return a loss as what the kernels need of it."""
-    if is_mean_square(loss):
-        return _mean_square
-    lock = threading.Lock()  # a user's callable need not be safe in threads
+@dataclass(frozen=True)
+class MSE(Criterion):
+    """Mean squared error."""
 
-    def value_and_slopes(output: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        with lock, torch.enable_grad():
-            leaf = torch.from_numpy(output).requires_grad_(True)
-            value = scalar(loss, leaf, torch.from_numpy(target))
-            (slopes,) = torch.autograd.grad(value, leaf, allow_unused=True)
-            number = float(value.detach())
-        return number, np.zeros_like(output) if slopes is None else slopes.contiguous().numpy()
-
-    return value_and_slopes
+    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        """Return the one term."""
+        return {"squared error": functional.mse_loss(output, target)}
 
 
-def _mean_square(output: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-    slopes = np.empty_like(output)
-    return float(_errors(output, target, slopes)), slopes
+@dataclass(frozen=True)
+class Huber(Criterion):
+    """Huber's loss (1964): half the square of errors up to `delta`, linear beyond."""
+
+    delta: float = 1.0
+
+    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        """Return the one term."""
+        return {"huber": functional.huber_loss(output, target, delta=self.delta)}
 
 
-@vectorised
-def _errors(output: Any, target: Any, slopes: Any) -> Any:
-    """Write twice the mean's share of each error; return the mean of their squares."""
-    total = np.float32(0.0)
-    share = np.float32(2.0) / np.float32(output.size)
-    for i in range(output.size):
-        error = output[i] - target[i]
-        slopes[i] = error * share
-        total += error * error
-    return total / np.float32(output.size)
+@dataclass(frozen=True)
+class MSEWithSignPenalty(Criterion):
+    """Mean squared error, and `weight` times the mean size of outputs with the wrong sign.
+
+    Parameters
+    ----------
+    weight : float
+        Of the penalty.
+    smooth : bool
+        A penalty without a kink at 0, that also pulls outputs which are barely right.
+    temperature : float
+        In units of the output: how far from 0 the smooth form differs from the original.
+    """
+
+    weight: float = 2.0
+    smooth: bool = False
+    temperature: float = 0.1
+
+    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        """Return both terms."""
+        if self.smooth:
+            wrong = self.temperature * functional.softplus(-output * target.sign() / self.temperature)
+        else:
+            wrong = _wrong(output, target) * output.abs()
+        return {"squared error": functional.mse_loss(output, target), "sign": self.weight * wrong.mean()}
+
+
+@dataclass(frozen=True)
+class _ShareOfWrongSigns(Criterion):
+    """A loss of sizes, and `weight` times the share of outputs with the wrong sign.
+
+    Parameters
+    ----------
+    weight : float
+        Of the penalty.
+    smooth : bool
+        The penalty as a logistic function of the output, which trains; the original's share of wrong signs does not.
+    temperature : float
+        In units of the output: how far from 0 the smooth form differs from the original.
+    """
+
+    weight: float = 2.0
+    smooth: bool = False
+    temperature: float = 0.1
+
+    def _sign(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        wrong = torch.sigmoid(-output * target.sign() / self.temperature) if self.smooth else _wrong(output, target)
+        return {"sign": self.weight * wrong.mean()}
+
+
+@dataclass(frozen=True)
+class HuberWithSignPenalty(_ShareOfWrongSigns):
+    """Huber's loss with a delta of 1, and `weight` times the share of outputs with the wrong sign.
+
+    `weight`, `smooth` and `temperature` as for `MSEWithSignPenalty`; the smooth share is a logistic function of the
+    output.
+    """
+
+    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        """Return both terms."""
+        return {"huber": functional.huber_loss(output, target)} | self._sign(output, target)
+
+
+@dataclass(frozen=True)
+class SignErrorRatio(_ShareOfWrongSigns):
+    """Half the mean squared error, and `weight` times the share of outputs with the wrong sign.
+
+    `weight`, `smooth` and `temperature` as for `HuberWithSignPenalty`.
+    """
+
+    def terms(self, output: torch.Tensor, target: torch.Tensor) -> Terms:
+        """Return both terms."""
+        return {"squared error": 0.5 * functional.mse_loss(output, target)} | self._sign(output, target)
+
+
+def _wrong(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return 1 where signs differ, else 0; a zero has a sign of its own."""
+    return (output.sign() != target.sign()).to(output.dtype)

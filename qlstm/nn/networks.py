@@ -109,7 +109,7 @@ class _Sequence(torch.autograd.Function):
         rest = aligned(layers, 3, batch * time, hidden)
         output = np.empty(batch * time, np.float32)
         theta = _vector(parameters, features, hidden)
-        forward(theta, rows, starts, gates, rest, output)
+        forward(theta, rows, starts, gates, rest, output, 0)
         ctx.arrays, ctx.shapes = (theta, rows, starts, gates, rest), [p.shape for p in parameters]
         return torch.from_numpy(output).view(batch, time)
 

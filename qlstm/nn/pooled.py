@@ -19,13 +19,13 @@ from ..errors import DataError, StrategyError
 from . import observers
 from .batches import one_thread
 from .descent import DIVERGED, Deadline, Watch
-from .fitting import _place
+from .devices import in_use, place
 from .lockstep import Lockstep
-from .losses import Loss, scalar
 from .networks import LSTM, is_fusable
 from .optimizers import Adam, Optimizer
 from .prototypes import Model, fresh, trainable
 from .sequences import Sequences
+from .slopes import Loss, scalar
 
 __all__ = ["Plateau", "Pooled", "fit_pooled", "predict_pooled"]
 
@@ -114,7 +114,7 @@ def fit_pooled(
     seed : int
         Seeds parameters, batches and dropout; the caller's generators are left alone.
     device : {"auto", "cpu", "cuda"}
-        Where; "auto" is the CPU.
+        Where; "auto" is a GPU where torch finds one, except for a plain `LSTM`, whose kernels run on the CPU.
     budget_s : float, optional
         Wall-clock seconds after which the best so far is returned. What is cut depends on the machine's speed.
 
@@ -140,8 +140,9 @@ def fit_pooled(
     _check(train, late)
     observers.notify("fit", model=model, X=train.X, Y=train.Y, groups=None)
     deadline = Deadline(budget_s)
-    where = _place(device)
-    with one_thread(), torch.random.fork_rng(), torch.enable_grad():
+    with torch.random.fork_rng(in_use()):
+        where = place(device, gains=not is_fusable(fresh(model, seed)))
+    with one_thread(), torch.random.fork_rng(in_use()), torch.enable_grad():
         network = fresh(model, seed).to(where)
         with _outputs(network) as outputs:
             course = _Course(network, outputs, loss or nn.functional.mse_loss, optimizer or Adam(), plateau, patience)
@@ -264,8 +265,9 @@ class _Course:
         cut = False
         for _ in range(epochs):
             learned = self._epoch(train, batch, rng, deadline)
-            cut = learned is None
-            if learned is None or self._ends(learned, late, batch):
+            held_out = None if learned is None else self._held_out(late, batch, deadline)
+            cut = held_out is None
+            if learned is None or held_out is None or self._ends(learned, held_out, late is not None):
                 break
         if self._watch.kept is not None:
             self._network.load_state_dict(self._watch.kept)
@@ -291,11 +293,10 @@ class _Course:
             total += float(self._optimizer.step(closure)) * len(some)
         return total / len(train)
 
-    def _ends(self, learned: float, late: Sequences | None, batch: int) -> bool:
+    def _ends(self, learned: float, held_out: float, validated: bool) -> bool:
         """Note one epoch; tell whether it was the last."""
-        held_out = math.nan if late is None else self._mean_loss(late, batch)
         self.history.append({"train": learned, "late": held_out, "lr": self._optimizer.param_groups[0]["lr"]})
-        told = learned if late is None else held_out
+        told = held_out if validated else learned
         if not math.isfinite(told):
             if self._watch.kept is None:
                 raise StrategyError(DIVERGED)
@@ -303,16 +304,21 @@ class _Course:
         if self._schedule is not None:
             self._schedule.step(told)
         # Without validation there is no best epoch, only a last one.
-        return late is not None and self._watch.sees(held_out, copy.deepcopy(self._network.state_dict()))
+        return validated and self._watch.sees(held_out, copy.deepcopy(self._network.state_dict()))
 
-    def _mean_loss(self, sequences: Sequences, batch: int) -> float:
+    def _held_out(self, late: Sequences | None, batch: int, deadline: Deadline) -> float | None:
+        """Return the mean loss in validation, NaN where there is none, None when time ran out."""
+        if late is None:
+            return math.nan
         self._network.eval()
         total = 0.0
         with torch.no_grad():
-            for some in _slices(len(sequences), batch):
-                x, y = self._tensors(sequences, some)
+            for some in _slices(len(late), batch):
+                if deadline.is_over():
+                    return None
+                x, y = self._tensors(late, some)
                 total += float(scalar(self._loss, self._outputs(x), y)) * len(y)
-        return total / len(sequences)
+        return total / len(late)
 
     def _tensors(self, sequences: Sequences, some: Any) -> tuple[torch.Tensor, torch.Tensor]:
         parts = sequences.inputs(some), sequences.targets(some)

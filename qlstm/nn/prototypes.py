@@ -27,14 +27,15 @@ def fresh(model: Model, seed: int) -> nn.Module:
     model : nn.Module or callable
         A network, whose copy is drawn anew by its modules' ``reset_parameters``, or a function that builds one.
     seed : int
-        Seeds torch's generator, which the caller restores.
+        Seeds torch's generators, which the caller restores.
 
     Raises
     ------
     StrategyError
         When the network cannot be drawn anew, is none, or has trainable parameters that are not float32.
     """
-    torch.manual_seed(seed)
+    # torch.manual_seed would leave its seed to GPUs that the caller has not used yet.
+    (torch.manual_seed if torch.cuda.is_initialized() else torch.default_generator.manual_seed)(seed)
     network = _redrawn(model) if isinstance(model, nn.Module) else model()
     if not isinstance(network, nn.Module):
         raise StrategyError(f"fit: the model factory returned {type(network).__name__}, not an nn.Module")

@@ -1,16 +1,18 @@
-"""Scores from fitted networks, one asset at a time."""
+"""Scores from fitted networks, one asset at a time: from a zero state, or going on from where the last day ended."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import pandas as pd
 import torch
 import xarray as xr
 from torch import nn
 
+from .._labels import labelled_like
 from ..errors import DataError, StrategyError
 from . import observers
 from .batches import one_thread
@@ -18,7 +20,11 @@ from .kernels import score
 from .networks import LSTM, is_fusable
 from .samples import in_order
 
-__all__ = ["predict"]
+__all__ = ["Carried", "advance", "predict"]
+
+Carried = dict[str, dict[str, Any]]
+"""Asset -> what its network was left with: ``time`` of the last row seen, a digest of the ``network``, and ``state``,
+arrays ``(layers, hidden)``: units and, of an LSTM, cell contents. Plain values, which a state file keeps."""
 
 
 def predict(models: Mapping[str, nn.Module], X: xr.DataArray, groups: Mapping[str, str] | None = None) -> xr.DataArray:
@@ -53,10 +59,7 @@ def predict(models: Mapping[str, nn.Module], X: xr.DataArray, groups: Mapping[st
     """
     observers.notify("predict", models=models, X=X)
     networks = _by_asset(models, groups)
-    X = _of(X, list(networks))
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and such a row is left out
-        inputs = np.ascontiguousarray(in_order(X), dtype=np.float32)  # (asset, time, feature)
-    finite = np.logical_and.reduce(np.isfinite(inputs), axis=2)  # (asset, time)
+    X, inputs, finite = _inputs(X, list(networks))
     scores = np.full(finite.shape, np.nan, np.float32)
     with one_thread(), torch.inference_mode():
         for i, network in enumerate(networks.values()):
@@ -69,6 +72,82 @@ def predict(models: Mapping[str, nn.Module], X: xr.DataArray, groups: Mapping[st
     return _labelled(scores.T.astype(float), X)
 
 
+def advance(
+    models: Mapping[str, nn.Module],
+    X: xr.DataArray,
+    carried: Carried | None = None,
+    groups: Mapping[str, str] | None = None,
+) -> tuple[xr.DataArray, Carried]:
+    """Score the rows after those seen before, each network going on from the state it was left with.
+
+    A strategy that keeps what this returns in its state remembers all rows since its models were trained, however short
+    its window is, and does one row's work a day.
+
+    Parameters
+    ----------
+    models : mapping of str to nn.Module
+        Networks by asset or by group: `LSTM`, `Recurrent`, or any with their method ``advance``.
+    X : xr.DataArray
+        As for `predict`. It should reach back to the last row seen: that is how a missed day is noticed.
+    carried : dict, optional
+        What the call of the day before returned.
+    groups : mapping of str to str, optional
+        As for `predict`.
+
+    Returns
+    -------
+    tuple
+        Scores, dims ``(time, asset)``, NaN in rows seen before and where an input is not finite (the row is left out,
+        the state stays); and what to carry on, for the assets that have a network.
+
+        An asset starts at the first row of X, from a zero state, where nothing is carried for it, the network is
+        another than then (it was trained anew), or X does not hold the last row seen.
+
+    Raises
+    ------
+    DataError
+        When an asset that has a network is not in X.
+    StrategyError
+        When a network cannot go on from a state.
+
+    Notes
+    -----
+    For an `LSTM`, day by day gives the scores of `predict` over all rows at once, bit for bit.
+    """
+    observers.notify("predict", models=models, X=X)
+    networks = _by_asset(models, groups)
+    X, inputs, finite = _inputs(X, list(networks))
+    times = X.get_index("time")
+    scores, kept = np.full(finite.shape, np.nan, np.float32), {}
+    digests = {id(network): _digest(network) for network in networks.values()}
+    with one_thread(), torch.inference_mode():
+        for i, (asset, network) in enumerate(networks.items()):
+            entry, digest = (carried or {}).get(asset), digests[id(network)]
+            goes_on = entry is not None and entry["network"] == digest and entry["time"] in times
+            state = entry["state"] if entry and goes_on else None
+            rows = finite[i] & (times > entry["time"]) if entry and goes_on else finite[i]
+            if rows.any():
+                scores[i, rows], state = _go_on(network, inputs[i, rows], state)
+            if state is not None:
+                kept[asset] = {"time": times.values[-1], "network": digest, "state": state}
+    return _labelled(scores.T.astype(float), X), kept
+
+
+def _inputs(X: xr.DataArray, assets: list[str]) -> tuple[xr.DataArray, np.ndarray, np.ndarray]:
+    """Return X of these assets, its values ``(asset, time, feature)`` in float32, and which rows of them are finite."""
+    values, places = in_order(X), _places(X, assets)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and such a row is left out
+        inputs = np.ascontiguousarray(values[places], dtype=np.float32)
+    return X.isel(asset=places), inputs, np.logical_and.reduce(np.isfinite(inputs), axis=2)
+
+
+def _digest(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for parameter in network.parameters():
+        digest.update(parameter.detach().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def _by_asset(models: Mapping[str, nn.Module], groups: Mapping[str, str] | None) -> Mapping[str, nn.Module]:
     """Return asset -> network."""
     groups = groups or getattr(models, "groups", None)
@@ -77,15 +156,16 @@ def _by_asset(models: Mapping[str, nn.Module], groups: Mapping[str, str] | None)
     return {asset: models[group] for asset, group in groups.items() if group in models}
 
 
-def _of(X: xr.DataArray, assets: list[str]) -> xr.DataArray:
-    """Return the inputs of these assets, in this order."""
-    index = X.get_index("asset")
-    if index.tolist() == assets:
-        return X
-    places = index.get_indexer(pd.Index(assets))
-    if (places < 0).any():
-        raise DataError(f"predict: no inputs for asset {assets[int(np.argmin(places))]}, which has a network")
-    return X.isel(asset=places)
+def _places(X: xr.DataArray, assets: list[str]) -> slice | list[int]:
+    """Return where the inputs of these assets are, in this order."""
+    known = X.get_index("asset").tolist()
+    if known == assets:
+        return slice(None)
+    at = {asset: place for place, asset in enumerate(known)}  # pandas' own search costs ten times as much
+    missing = [asset for asset in assets if asset not in at]
+    if missing:
+        raise DataError(f"predict: no inputs for asset {missing[0]}, which has a network")
+    return [at[asset] for asset in assets]
 
 
 def _labelled(scores: np.ndarray, X: xr.DataArray) -> xr.DataArray:
@@ -93,16 +173,16 @@ def _labelled(scores: np.ndarray, X: xr.DataArray) -> xr.DataArray:
     like = X.isel(feature=0, drop=True) if "feature" in X.dims else X
     others = [name for name in like.coords if name not in like.dims]
     like = like.drop_vars(others) if others else like
-    labelled = (like if like.dims == ("time", "asset") else like.transpose("time", "asset")).copy(False, scores)
+    labelled = labelled_like(like if like.dims == ("time", "asset") else like.transpose("time", "asset"), scores)
     labelled.name, labelled.attrs = None, {}
     return labelled
 
 
-def _score(network: nn.Module, x: np.ndarray, output: np.ndarray) -> None:
+def _score(network: Any, x: np.ndarray, output: np.ndarray) -> None:
     """Write a network's outputs ``(rows,)`` over x ``(rows, features)``."""
-    parts = _parts(network) if type(network) is LSTM and x.shape[1] == network.input_dim else None
+    parts = _parts_for(network, x)
     if parts is not None:
-        score(parts, x, network.hidden, output)
+        score(parts, x, network.hidden, output, np.empty((2, len(parts) // 4, network.hidden), np.float32), 0)
         return
     got = network(torch.from_numpy(x[None]))
     if not isinstance(got, torch.Tensor) or got.shape != (1, len(x)):
@@ -111,6 +191,41 @@ def _score(network: nn.Module, x: np.ndarray, output: np.ndarray) -> None:
             f"predict: {type(network).__name__} returned {shape} for {(1, *x.shape)}, not {(1, len(x))}"
         )
     output[:] = got[0].numpy()
+
+
+def _go_on(network: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Return a network's outputs ``(rows,)`` over x ``(rows, features)``, and its state after the last."""
+    parts = _parts_for(network, x)
+    if parts is None:
+        return _row_by_row(network, x, state)
+    given = int(state is not None)
+    rows = np.concatenate([np.zeros((given, x.shape[1]), np.float32), x])  # the first stands for all rows before
+    output, after = np.empty(len(rows), np.float32), np.empty((2, len(parts) // 4, network.hidden), np.float32)
+    if state is not None:
+        after[:] = state
+    score(parts, rows, network.hidden, output, after, given)
+    return output[given:], (after[0], after[1])
+
+
+def _row_by_row(network: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Go on in torch, which may round a whole sequence otherwise than its rows: always in single rows."""
+    if not hasattr(network, "advance"):
+        raise StrategyError(f"advance: {type(network).__name__} keeps no state; use nn.LSTM or nn.Recurrent")
+    held: Any = None
+    if state is not None:
+        tensors = tuple(torch.from_numpy(part[:, None]) for part in state)  # (layers, batch, hidden)
+        held = tensors if len(tensors) > 1 else tensors[0]
+    output = np.empty(len(x), np.float32)
+    for t in range(len(x)):
+        scored, held = network.advance(torch.from_numpy(x[None, t : t + 1]), held)
+        output[t] = scored[0, 0].item()
+    parts = held if isinstance(held, tuple) else (held,)
+    return output, tuple(part[:, 0].numpy() for part in parts)
+
+
+def _parts_for(network: nn.Module, x: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    """Return a network's parameters for the kernels, or None when it must go through torch."""
+    return _parts(network) if type(network) is LSTM and x.shape[1] == network.input_dim else None
 
 
 _views: WeakKeyDictionary[LSTM, tuple[list[int], tuple[np.ndarray, ...]]] = WeakKeyDictionary()

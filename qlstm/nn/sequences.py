@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..cube import day, locate
+from ..cube import locate
+from ..dates import as_time, day
 from ..errors import DataError
-from ..schedule import as_time
 from .samples import in_order
 
 __all__ = ["Sequences"]

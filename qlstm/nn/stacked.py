@@ -12,19 +12,20 @@ from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from ..errors import QlstmError, StrategyError
-from .descent import DIVERGED, Course, Outcome, Plan
-from .losses import Loss, scalar
+from .descent import Outcome, Plan
 from .networks import step_by_step
 from .primitives import Primitives
 from .prototypes import Model, fresh, outputs, trainable, twin
 from .samples import Rows, Sample, Source
+from .slopes import Loss, scalar
+from .together import fit_together
 
 __all__ = ["check_stackable", "fit_stacked", "is_stackable"]
 
 # Always this many, copies of the first filling up: then no operation's shape depends on how many models there are. A
 # multiple of twice torch's vector length, so that no model falls into the tail of an elementwise operation, which torch
-# computes by other functions.
-_STACK = 32
+# computes by other functions. A GPU takes as long for few as for many.
+_STACKS = {"cpu": 32, "cuda": 1024}
 
 _UNSTACKABLE = (IndexError, NotImplementedError, QlstmError, RuntimeError, TypeError, ValueError)
 
@@ -65,11 +66,12 @@ def fit_stacked(model: Model, samples: Source, plan: Plan, device: torch.device)
             continue
         alike = waiting.setdefault(_form(sample), [])
         alike.append(sample)
-        if len(alike) == _STACK:
-            yield from _fit_together(network, alike, plan)
+        if len(alike) == _STACKS[device.type]:
+            yield from _fit_alike(network, alike, plan)
             alike.clear()
     for alike in waiting.values():
-        yield from _fit_together(network, alike, plan)
+        if alike:
+            yield from _fit_alike(network, alike, plan)
 
 
 def is_stackable(network: nn.Module, features: int, loss: Loss) -> bool:
@@ -88,7 +90,7 @@ def _obstacle(network: nn.Module, features: int, loss: Loss) -> str:
     """Return why a network cannot be stacked, empty when it can."""
     rows = Rows(np.zeros((3, features), np.float32), np.zeros(3, np.float32), np.array([0, 3]))
     try:
-        _Stack(network, [rows], loss)(np.zeros((_STACK, sum(p.numel() for p in trainable(network))), np.float32))
+        _Stack(network, [rows], loss)(np.zeros((1, sum(p.numel() for p in trainable(network))), np.float32), [0])
     except _UNSTACKABLE as error:
         return str(error).split("\n")[0]
     return ""
@@ -100,43 +102,15 @@ def _form(sample: Sample) -> tuple[object, ...]:
     return tuple(sample.train.starts), late
 
 
-def _fit_together(network: nn.Module, samples: list[Sample], plan: Plan) -> Iterator[tuple[str, Outcome]]:
-    if not samples:
-        return
-    if plan.deadline.is_over():
-        yield from ((sample.name, Outcome(failure=plan.spent)) for sample in samples)
-        return
+def _fit_alike(network: nn.Module, alike: list[Sample], plan: Plan) -> Iterator[tuple[str, Outcome]]:
     start = np.concatenate([p.detach().cpu().numpy().ravel() for p in trainable(network)])
-    thetas = np.tile(start, (_STACK, 1))  # (stack, P)
-    train = _Stack(network, [sample.train for sample in samples], plan.loss)
-    held_out = [sample.late for sample in samples if sample.late is not None]
-    late = _Stack(network, held_out, plan.loss) if held_out else None
-    courses = [Course(theta, plan, late is not None) for theta in thetas[: len(samples)]]
-    _run(courses, thetas, train, late, plan)
-    for sample, course in zip(samples, courses, strict=True):
-        best = course.best()
-        if best is None:
-            yield sample.name, Outcome(failure=DIVERGED)
-        else:
-            yield sample.name, Outcome(twin(network, _tensors(network, best)).cpu(), cut=course.cut)
-
-
-def _run(courses: list[Course], thetas: np.ndarray, train: _Stack, late: _Stack | None, plan: Plan) -> None:
-    """Answer every course's wishes, all alike ones in one sweep, until none is left."""
-    while any(course.wants for course in courses):
-        if plan.deadline.is_over():
-            for course in courses:
-                if course.wants:
-                    course.stop()
-        if any(course.wants == "gradient" for course in courses):
-            losses, gradients = train(thetas)
-            for course, loss, gradient in zip(courses, losses, gradients, strict=False):
-                if course.wants == "gradient":
-                    course.take((float(loss), gradient))
-        elif late is not None:
-            for course, loss in zip(courses, late.losses(thetas), strict=False):
-                if course.wants == "loss":
-                    course.take(float(loss))
+    return fit_together(
+        alike,
+        start,
+        plan,
+        lambda rows: _Stack(network, rows, plan.loss),
+        lambda theta: twin(network, _tensors(network, theta)).cpu(),
+    )
 
 
 def _tensors(network: nn.Module, theta: np.ndarray) -> list[torch.Tensor]:
@@ -149,7 +123,7 @@ def _tensors(network: nn.Module, theta: np.ndarray) -> list[torch.Tensor]:
 
 
 class _Stack:
-    """Losses and gradients of the models of a stack, as functions of their parameters ``(stack, P)`` float32."""
+    """Losses and gradients of the models of a stack, all of which are computed whoever is wanted: an `Objective`."""
 
     def __init__(self, network: nn.Module, rows: list[Rows], loss: Loss) -> None:
         # A copy: torch's recurrent layers keep what functional_call lent them, and could not be copied afterwards.
@@ -160,9 +134,11 @@ class _Stack:
         self._starts = rows[0].starts.tolist()
         counted = rows[0].counted
         self._counted = None if counted is None else torch.from_numpy(counted).to(self._device)
-        filled = rows + [rows[0]] * (_STACK - len(rows))
+        self._places = [*range(len(rows)), *[0] * (_STACKS[self._device.type] - len(rows))]
+        filled = [rows[i] for i in self._places]
         self._x = torch.from_numpy(np.stack([r.x for r in filled])).to(self._device)  # (stack, N, features)
         self._y = torch.from_numpy(np.stack([r.y for r in filled])).to(self._device)  # (stack, N)
+        self.failures: dict[int, str] = {}
 
     def _value(self, theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return one model's loss: theta ``(P,)``, x ``(N, features)``, y ``(N,)``."""
@@ -175,19 +151,19 @@ class _Stack:
             output, y = output[self._counted], y[self._counted]
         return scalar(self._loss, output, y)
 
-    def __call__(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return losses ``(stack,)`` and gradients ``(stack, P)``."""
+    def __call__(self, thetas: np.ndarray, wanted: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return losses ``(wanted,)`` and gradients ``(wanted, P)``."""
         with step_by_step(), Primitives():
             gradients, losses = vmap(grad_and_value(self._value))(self._placed(thetas), self._x, self._y)
-        return losses.detach().cpu().numpy(), gradients.detach().cpu().contiguous().numpy()
+        return losses.detach().cpu().numpy()[wanted], gradients.detach().cpu().contiguous().numpy()[wanted]
 
-    def losses(self, thetas: np.ndarray) -> np.ndarray:
-        """Return losses ``(stack,)``, the networks in evaluation mode."""
+    def losses(self, thetas: np.ndarray, wanted: list[int]) -> np.ndarray:
+        """Return losses ``(wanted,)``, the networks in evaluation mode."""
         self._network.eval()
         with step_by_step(), Primitives(), torch.no_grad():
             losses: np.ndarray = vmap(self._value)(self._placed(thetas), self._x, self._y).cpu().numpy()
         self._network.train()
-        return losses
+        return losses[wanted]
 
     def _placed(self, thetas: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(thetas).to(self._device)
+        return torch.from_numpy(thetas[self._places]).to(self._device)

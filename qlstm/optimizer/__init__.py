@@ -1,4 +1,7 @@
-"""Search a strategy's constants over a backtest, with every trial on record; and the established toolbox's search."""
+"""Search a strategy's constants over a backtest, or experiment with any function, every trial on record.
+
+And the established toolbox's search.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from .established import (
     standard_stats_function,
     standard_stats_to_weight,
 )
+from .experiments import experiment, read_experiments
 from .found import Search, read_search
 from .proposals import Range
 from .searching import search
@@ -22,10 +26,12 @@ __all__ = [
     "Search",
     "Setting",
     "Trial",
+    "experiment",
     "fast_stats_function",
     "full_range_args_generator",
     "optimize_strategy",
     "random_range_args_generator",
+    "read_experiments",
     "read_search",
     "search",
     "standard_stats_function",

@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import backtester, constants, fingerprint, parallel, schedule, stats
-from ..cube import Cubes, Windows, day
+from .. import backtester, constants, dates, fingerprint, parallel, stats
+from ..cube import Cubes, Windows
+from ..dates import day
 from ..errors import DataError, QlstmError, StrategyError
 from ..progress import Progress
 from ..significance import TrackRecord
@@ -22,7 +23,7 @@ from ..strategy import Strategy, load_strategy
 from .established import standard_stats_to_weight
 from .found import TRACK, Score, Search, score_of, spelt, why_none
 from .proposals import Method, Space, count, rounds
-from .trials import Record, Setting, Trial, key
+from .trials import Record, Setting, Trial, key, told
 
 __all__ = ["search"]
 
@@ -93,7 +94,7 @@ def search(
         and no error.
     """
     windows = Windows(data)
-    days = schedule.period(windows.times, schedule.as_time(start_date, "start date"), end_date, 1, 0)
+    days = dates.period(windows.times, dates.as_time(start_date, "start date"), end_date, 1, 0)
     windows = windows.up_to(days[-1])
     make, setting = _prepare(strategy, list(space), record or storage, windows.data, (day(days[0]), day(days[-1])))
     scores: dict[str, float] = {}  # what the next round is asked by
@@ -157,12 +158,7 @@ def _made(make: Callable[..., Strategy], arguments: dict[str, Any]) -> Strategy 
             raise StrategyError(f"it returned a {type(made).__name__}, not a Strategy")
         return dataclasses.replace(made, constants=arguments)
     except Exception as error:  # the user's code may raise anything
-        return _told(error)
-
-
-def _told(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, QlstmError) else f"{type(error).__name__}: {text}"
+        return told(error)
 
 
 _Prepared = tuple[dict[str, Any], Strategy | str]  # arguments, and the strategy they make or why they make none
@@ -182,7 +178,7 @@ def _try(data: Any, setting: Setting, seed: int, item: _Prepared) -> Trial:
         try:
             figures = _figures(strategy, data, setting)
         except Exception as raised:  # the user's code may raise anything
-            error = _told(raised)
+            error = told(raised)
     ended = datetime.now(UTC).isoformat(timespec="seconds")
     return Trial(arguments, figures, error, round(time.monotonic() - began, 3), ended, seed)
 

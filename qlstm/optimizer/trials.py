@@ -21,7 +21,7 @@ from typing import Any
 from .. import files
 from ..errors import OutputError, QlstmError
 
-__all__ = ["Record", "Setting", "Trial", "key", "read"]
+__all__ = ["Record", "Setting", "Trial", "key", "read", "told"]
 
 _SHOWN = 12  # characters of a hash
 _MEANT = {"code": "code (the strategy's, qlstm's or another library's)", "start": "first day", "end": "last day"}
@@ -85,6 +85,12 @@ class Trial:
 def key(arguments: Mapping[str, Any]) -> str:
     """Return arguments in one spelling, whatever their order."""
     return json.dumps(arguments, sort_keys=True)
+
+
+def told(error: Exception) -> str:
+    """Return why a trial failed, on one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, QlstmError) else f"{type(error).__name__}: {text}"
 
 
 def _line(trial: Trial, setting: Setting) -> bytes:

@@ -15,7 +15,7 @@ import xarray as xr
 from .. import contests, exposure
 from .. import weights as algebra
 from ..contests import Contest
-from ..cube import day
+from ..dates import day
 from ..errors import ContestError, WeightsError
 from ..stats.panel import Panel, times_of
 from ..stats.rules import check_exposure, find_missed_dates

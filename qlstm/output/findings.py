@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import weights as algebra
 from ..contests import Contest
-from ..cube import day
+from ..dates import day
 from ..stats.defaults import calc_avg_points_per_year
 from ..stats.panel import Panel
 from ..stats.ratios import calc_sharpe_ratio_annualized

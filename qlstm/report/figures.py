@@ -78,13 +78,19 @@ def heat(x: Any, labels: list[str], z: Any, signed: bool, unit: str) -> Trace:
     }
 
 
-def points(name: str, x: Any, y: Any, colour: str, error: Any = None, axis: str = "") -> Trace:
-    """Return points, with error bars or as a faint cloud; `axis` is ``"2"`` for the right half of the figure."""
-    marker = {"color": f"@{colour}", "size": 4 if error is None else 8, "opacity": 0.25 if error is None else 1.0}
-    trace = {"type": "scatter", "mode": "markers", "name": name, "x": plain(x, 4), "y": plain(y, 4), "marker": marker}
-    if error is not None:
-        trace["error_y"] = {"type": "data", "array": plain(error, 3), "color": f"@{colour}", "thickness": 1.2}
-    return trace | {"xaxis": f"x{axis}", "yaxis": f"y{axis}"}
+def points(name: str, x: Any, y: Any, colour: str, error: Any, axis: str) -> Trace:
+    """Return points with error bars; `axis` is ``"2"`` for the right half of the figure, else empty."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": plain(x, 4),
+        "y": plain(y, 4),
+        "marker": {"color": f"@{colour}", "size": 8},
+        "error_y": {"type": "data", "array": plain(error, 3), "color": f"@{colour}", "thickness": 1.2},
+        "xaxis": f"x{axis}",
+        "yaxis": f"y{axis}",
+    }
 
 
 def figure(traces: list[Trace], y: str = "", log: bool = False, **layout: Any) -> dict[str, Any]:

@@ -8,14 +8,15 @@ import xarray as xr
 from .. import metrics
 from ..errors import DataError
 from . import figures
+from .lags import lateness
 from .parts import Chart, Part, Table, Text, number
 from .study import Study
 
 __all__ = ["changes"]
 
 _BINS = 10
-_CLOUD = 1500  # points drawn of each forecast
 _DRAWS = 199
+_AROUND = 1.15  # reach of the axis over that of the errors
 _WITHOUT = (
     "qlstm sees the weights of a strategy, not the forecasts behind them. To see those scored here, pass them to "
     "report.write(result, path, data=cube, forecast=scores): dims (time, asset), for each day the change of the close "
@@ -38,23 +39,23 @@ def changes(study: Study) -> list[Part]:
     except DataError as error:
         return [Text(f"The forecasts cannot be scored: {error}.")]
     before = (close / close.shift(time=1) - 1.0).sel(time=forecast["time"])
-    traces = _half("forecast", forecast, actual, "strategy", "")
-    traces += _half("persistence", before, actual, "equal", "2")
+    halves = [_half("forecast", forecast, actual, "strategy", ""), _half("persistence", before, actual, "equal", "2")]
     alt = f"Forecast against actual change: correlation {number(scores['correlation'], 3)}; persistence beside it"
-    figure = {"data": traces, "layout": _layout(actual)}
+    figure = {"data": halves, "layout": _layout(halves)}
     tradable = (open_.shift(time=-2) / open_.shift(time=-1) - 1.0).sel(time=study.days)
     return [
         Chart("changes", figure, alt, 340),
         _table("Size of the change", scores),
         _table("Side of the change", signs),
         Text(f"{scores.tests[0]}. {_traded(forecast, tradable)}"),
+        *lateness(forecast, close),
     ]
 
 
-def _half(name: str, forecast: xr.DataArray, actual: xr.DataArray, colour: str, axis: str) -> list[figures.Trace]:
-    """Return one half of the chart: a sample of all cells as a cloud, and the mean of each tenth with two errors.
+def _half(name: str, forecast: xr.DataArray, actual: xr.DataArray, colour: str, axis: str) -> figures.Trace:
+    """Return one half of the chart: the mean of each tenth of the forecasts with two errors; of few cells, of thirds.
 
-    Where cells are few, the parts are halves or thirds.
+    No cells: their changes are some hundred times as large as these means, and a cloud of them shows nothing.
     """
     sides = xr.align(forecast, actual, join="inner")
     said, came = (side.transpose("time", "asset").values.ravel() for side in sides)
@@ -63,22 +64,19 @@ def _half(name: str, forecast: xr.DataArray, actual: xr.DataArray, colour: str, 
     tenths = np.array_split(np.argsort(said, kind="stable"), max(1, min(_BINS, len(said) // 2)))
     means = np.array([[said[one].mean(), came[one].mean()] for one in tenths if len(one) > 1])
     errors = [2 * came[one].std(ddof=1) / np.sqrt(len(one)) for one in tenths if len(one) > 1]
-    step = max(1, len(said) // _CLOUD)
-    return [
-        figures.points(f"{name}, cells", said[::step], came[::step], colour, axis=axis),
-        figures.points(f"{name}, mean of each tenth", means[:, 0], means[:, 1], colour, errors, axis),
-    ]
+    return figures.points(f"{name}, mean of each tenth", means[:, 0], means[:, 1], colour, errors, axis)
 
 
-def _layout(actual: xr.DataArray) -> dict[str, object]:
-    reach = 100 * float(np.nanpercentile(np.abs(actual.values), 99))
-    common = {"range": [-reach, reach], "zeroline": True}
+def _layout(halves: list[figures.Trace]) -> dict[str, object]:
+    """Return the axes of both halves; what came has the same reach in both, above and below 0."""
+    reach = max(abs(y) + e for one in halves for y, e in zip(one["y"], one["error_y"]["array"], strict=True))
+    common = {"range": [-_AROUND * reach, _AROUND * reach] if reach > 0 else [-1, 1], "zeroline": True}
     return {
         "grid": {"rows": 1, "columns": 2, "pattern": "independent", "xgap": 0.08},
         "xaxis": {"title": {"text": "forecast, %"}},
         "xaxis2": {"title": {"text": "last change, %"}},
         "yaxis": common | {"title": {"text": "actual, %"}},
-        "yaxis2": common,
+        "yaxis2": common | {"showticklabels": False},
         "hovermode": "closest",
     }
 

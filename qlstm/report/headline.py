@@ -9,10 +9,10 @@ import xarray as xr
 from scipy.stats import norm
 
 from .. import significance, stats
-from ..cube import day
+from ..dates import day
 from ..errors import DataError, OutputError, QlstmError
 from ..multipass import Result
-from ..significance import Interval, TrackRecord
+from ..significance import Deflated, Interval, TrackRecord
 from .parts import Card, number, percent
 from .study import Study
 
@@ -101,13 +101,29 @@ def _sharpe_cards(study: Study, sharpe: float) -> list[Card]:
         found, how = interval(study.returns, study.points)
     except DataError as error:
         return [Card("Sharpe ratio", number(sharpe), f"no interval: {error}")]
-    chance = significance.probabilistic_sharpe(study.returns.values)
     label = f"arithmetic {found.sharpe:.2f}, {100 * found.level:g} %: {found.low:.2f} to {found.high:.2f} ({how})"
     sure = "gain" if found.low > 0 else "loss" if found.high < 0 else "warn"
     return [
         Card("Sharpe ratio", number(sharpe), label, sure),
-        Card("Chance that it is above 0", percent(chance), "probabilistic Sharpe ratio; skew and tails counted"),
+        _chance_card(study),
     ]
+
+
+def _chance_card(study: Study) -> Card:
+    """Return the chance of a true ratio above 0 for a single trial; for several, above what luck gives their best."""
+    alone = percent(significance.probabilistic_sharpe(study.returns.values))
+    found = _deflated(study)
+    if found is None:
+        return Card("Chance that it is above 0", alone, "probabilistic Sharpe ratio; one trial assumed")
+    detail = f"deflated Sharpe ratio, {found.trials} trials; {alone} above 0 if it were the only one"
+    return Card("Chance that it is above luck", percent(found.probability), detail)
+
+
+def _deflated(study: Study) -> Deflated | None:
+    """Return what is left of the ratio after all trials; None where their number was not given."""
+    if study.trials is None:
+        return None
+    return significance.deflated_sharpe(study.returns.values, study.trials, study.points)
 
 
 def _baseline_cards(study: Study) -> list[Card]:
@@ -138,12 +154,25 @@ def verdicts(study: Study) -> list[str]:
     if found.low <= 0 <= found.high:
         said.append(f"The interval of the Sharpe ratio holds 0: this record cannot be told from luck{_needed(study)}.")
     elif found.low > 0:
-        said.append("The interval of the Sharpe ratio lies above 0. It does not know how many ideas were tried before.")
+        said.append("The interval of the Sharpe ratio lies above 0, for a strategy that was not picked from several.")
     else:
         said.append("The interval of the Sharpe ratio lies below 0: it loses, and not by bad luck.")
+    said.append(_tried(study, found))
     if study.baselines is not None:
         said += _against(study)
     return said
+
+
+def _tried(study: Study, found: Interval) -> str:
+    """Say what the number of trials makes of the ratio."""
+    deflated = _deflated(study)
+    if deflated is None:
+        return "Taken as the only version ever tried; give the number of trials, and the ratio is deflated for them."
+    luck = deflated.benchmark * math.sqrt(study.points)
+    return (
+        f"Trials made: {deflated.trials}. The best of as many without any skill is expected to show {luck:.2f} a year "
+        f"(arithmetic), and shows {found.sharpe:.2f} or more with probability {deflated.p_value:.2f} at most."
+    )
 
 
 def _needed(study: Study) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from .. import output, schedule, stats
+from .. import dates, output, stats
 from ..errors import OutputError
 from ..multipass import Result
 from ..stats.panel import Panel, by_asset, series, times_of, traded_rows
@@ -66,7 +66,7 @@ class Market:
 
     def __init__(self, result: Result, data: xr.DataArray) -> None:
         assert result.stats is not None
-        first, last = result.raw["time"].values[0] - schedule.WARM_UP, result.stats["time"].values[-1]
+        first, last = result.raw["time"].values[0] - dates.WARM_UP, result.stats["time"].values[-1]
         self.contest = result.contest
         self.data = data.sel(time=slice(first, last)).rename(self.contest.name)
         self.points = float(stats.calc_avg_points_per_year(self.data))
@@ -101,6 +101,8 @@ class Market:
         """
         extra = extra_bps / 1e4 * self.panel["open"]
         costs = [scale * cost + extra for cost in self._costs]
+        # An asset without a price in these days earns nothing; the backtest's own statistics have said so.
+        weights = weights.sel(asset=weights.get_index("asset").isin(self.panel.assets))
         target = normalized(by_asset(weights.values, weights.get_index("asset"), self.panel.assets))
         at = traded_rows(times_of(weights, "weights"), self.panel.times)
         change = night_returns(self.panel, target, at, costs[0], costs[1])

@@ -13,11 +13,11 @@ from typing import Any
 import xarray as xr
 
 from .. import __version__, files
-from ..cube import day
+from ..dates import day
 from ..errors import OutputError, QlstmError
 from ..extras import library
 from ..multipass import Result
-from . import costs, forecasts, headline, origin, performance, portfolio, trades, training
+from . import costs, forecasts, headline, origin, performance, portfolio, trades, training, without
 from .parts import Chart, Part, Section, Table, Text
 from .study import Study
 
@@ -72,6 +72,13 @@ _PANELS = (
         needs_data=True,
     ),
     _Panel(
+        "without",
+        "Without single trades and assets",
+        "The same weights booked again without them. A gain that needs its few best trades has not been earned twice.",
+        without.left_out,
+        needs_data=True,
+    ),
+    _Panel(
         "forecasts",
         "Forecast against actual changes",
         "Changes, not prices: yesterday's price plotted beside today's looks like a forecast and is none.",
@@ -89,6 +96,7 @@ def render(
     audit: Any = None,
     forecast: xr.DataArray | None = None,
     manifest: Mapping[str, Any] | None = None,
+    trials: Any = None,
 ) -> str:
     """Return the report as one HTML page that needs no network; equal arguments give equal text.
 
@@ -106,6 +114,10 @@ def render(
         Dims ``(time, asset)``: for each day the change of the close expected to the next row, as a share.
     manifest : mapping, optional
         Where result and data come from; by default what the result itself knows.
+    trials : int or object with ``sharpe_ratios``, optional
+        How many versions were tried before this one was picked, itself included: their number, or better what a search
+        found (`optimizer.read_search`). The page deflates the Sharpe ratio for them; without it, it says that it takes
+        this one as the only trial.
 
     Raises
     ------
@@ -114,7 +126,7 @@ def render(
     """
     if forecast is not None and data is None:
         raise OutputError("forecasts are scored on prices; pass data= (the cube that was run on) with forecast=")
-    study = Study(result, data, forecast, manifest)
+    study = Study(result, data, forecast, manifest, trials)
     sections = [_section(panel, study) for panel in _PANELS]
     sections += [_audited(audit, study), Section("manifest", "Manifest", parts=origin.manifest(study))]
     return str(_template().render(_words(study, note) | {"sections": sections} | _scripts(sections, study)))
@@ -128,6 +140,7 @@ def write(
     audit: Any = None,
     forecast: xr.DataArray | None = None,
     manifest: Mapping[str, Any] | None = None,
+    trials: Any = None,
 ) -> Path:
     """Write the report to `path`, atomically, and return the path; arguments and errors as for `render`.
 
@@ -136,7 +149,7 @@ def write(
     OutputError
         Also when the file cannot be written.
     """
-    files.write_bytes(path, render(result, data, note, audit, forecast, manifest).encode())
+    files.write_bytes(path, render(result, data, note, audit, forecast, manifest, trials).encode())
     return Path(path)
 
 
@@ -144,9 +157,10 @@ def _words(study: Study, note: str) -> dict[str, Any]:
     """Return what stands above and below the panels."""
     result = study.result
     assets = result.weights.sizes["asset"]
+    size = f"{len(study.days)} rows · {assets} asset{'s' * (assets != 1)}"
     return {
         "name": result.strategy.name,
-        "subtitle": f"{result.contest.name} · {study.period} · {len(study.days)} rows · {assets} assets",
+        "subtitle": f"{result.contest.name} · {study.period} · {size}",
         "notes": [*([note] if note else []), *result.notes],
         "cards": headline.cards(study),
         "verdicts": headline.verdicts(study),

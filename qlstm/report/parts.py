@@ -143,7 +143,7 @@ def shaded(share: float, full: float) -> Cell:
     if not math.isfinite(share):
         return Cell("")
     strength = round(100 * min(1.0, abs(share) / full)) if full > 0 else 0
-    return Cell(number(100 * share, 1), tone(share), strength)
+    return Cell(number(100 * share, 1), tone(share) if strength else "", strength)
 
 
 def tone(value: float) -> str:

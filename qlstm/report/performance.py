@@ -67,7 +67,7 @@ def _comparison(measured: dict[str, Performance]) -> Table:
 def underwater(study: Study) -> list[Part]:
     """Return how far capital is below its highest value so far."""
     depth = 100 * stats.calc_underwater(stats.calc_equity(study.returns)).values
-    traces = [figures.area(str(study.result.strategy.name), depth, "loss")]
+    traces = [figures.area(str(study.result.strategy.name), depth, "strategy")]
     if study.baselines is not None:
         equal = 100 * stats.calc_underwater(stats.calc_equity(study.baselines[0])).values
         traces.append(figures.line("1/N", equal, "equal", width=1.1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..cube import day
+from ..dates import day
 from ..stats.panel import placed, times_of
 from ..stats.trading import turnovers
 from . import figures
@@ -45,9 +45,10 @@ def _turnover(study: Study) -> list[Part]:
     held = placed(np.nan_to_num(book.values), times_of(book, "weights"), study.days)
     equity = (1.0 + study.returns.values).cumprod()
     traded = 100 * turnovers(held, panel["open"], at, equity, per_asset=False)
-    smooth = pd.Series(traded).rolling(_MONTH, min_periods=1).mean().to_numpy()
-    alt = f"Capital traded per row, mean of {_MONTH} rows; {np.mean(traded):.1f} % on average"
-    trace = figures.area(f"turnover, mean of {_MONTH} rows", smooth, "strategy")
+    rows = min(_MONTH, len(traded))
+    smooth = pd.Series(traded).rolling(rows).mean().to_numpy()  # a mean of the first row alone would dwarf the rest
+    alt = f"Capital traded per row, mean of {rows} rows; {np.mean(traded):.1f} % on average"
+    trace = figures.area(f"turnover, mean of {rows} rows", smooth, "strategy")
     return [Chart("turnover", figures.figure([trace], "% of capital a row"), alt, 200)]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from .. import ledger, stats
-from ..cube import day
+from ..dates import day
 from ..errors import OutputError
 from ..multipass import Result
 from .market import Market, Performance
@@ -35,11 +35,13 @@ class Study:
         Dims ``(time, asset)``: the change of the close to the next row, as forecast on the row before it.
     manifest : mapping, optional
         Where result and data come from.
+    trials : int or object with ``sharpe_ratios``, optional
+        How often was tried to find this strategy, as for `significance.deflated_sharpe`.
 
     Raises
     ------
     OutputError
-        When the backtest has no statistics, or the data are not its own.
+        When the backtest has no statistics, the data are not its own, or there was less than one trial.
     """
 
     def __init__(
@@ -48,10 +50,13 @@ class Study:
         data: xr.DataArray | None = None,
         forecast: xr.DataArray | None = None,
         manifest: Mapping[str, Any] | None = None,
+        trials: Any = None,
     ) -> None:
         if result.stats is None:
             raise OutputError("this backtest has no statistics; run it with analyze=True")
-        self.result, self.forecast, self.manifest = result, forecast, manifest
+        if isinstance(trials, int) and trials < 1:
+            raise OutputError(f"trials must be at least 1, the strategy that is reported, got {trials}")
+        self.result, self.forecast, self.manifest, self.trials = result, forecast, manifest, trials
         self.returns = result.stats.sel(field="relative_return", drop=True).dropna("time")
         self.market = None if data is None else Market(result, data)
         table = result.stats.rename(result.contest.name)

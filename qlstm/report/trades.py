@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..cube import day
 from ..data.quality import Suspect, examine
+from ..dates import day
 from ..ledger import COLUMNS
 from . import figures
 from .parts import Cell, Chart, Part, Table, Text, percent, tone
@@ -38,24 +38,16 @@ def contribution(study: Study) -> list[Part]:
     most, least = (f"{table.index[i]} with {values[i]:.1f} %" for i in (0, -1))
     alt = f"Contribution by asset: most {most}, least {least}"
     chart = Chart("contribution", figures.figure([trace], **layout), alt, 110 + 16 * len(shown))
-    return [chart, Text(_without(study, table)), _assets(study, table)]
+    return [chart, Text(_without(table)), _assets(study, table)]
 
 
-def _without(study: Study, table: pd.DataFrame) -> str:
-    """Say what is left without the best asset and without the best trades: the claim must not hang on one of them."""
-    assert study.ledger is not None
-    trades = study.ledger.trades["contribution"].sort_values(ascending=False)
-    total = float(trades.sum())
-    best_asset = total - float(table["contribution"].iloc[0])
-    left = {n: percent(float(trades[n:].sum())) for n in (1, 5) if n < len(trades)}
-    names = {1: "trade", 5: "5 trades"}
-    trade = " and ".join(f"{value} without the best {names[n]}" for n, value in left.items())
+def _without(table: pd.DataFrame) -> str:
+    """Say what is left without the best asset, and which ones have too much of the gains."""
+    total, most = float(table["contribution"].sum()), float(table["contribution"].iloc[0])
     heavy = [str(a) for a in table.index[table["heavy"]]]
     warn = f" More than 20 % of all gains come from {', '.join(heavy)} alone." if heavy else ""
-    return (
-        f"All contributions together {percent(total)} of capital; {percent(best_asset)} without {table.index[0]}"
-        f"{'; ' + trade if trade else ''}.{warn}"
-    )
+    left = f"{percent(total - most)} without {table.index[0]}"
+    return f"All contributions together {percent(total)} of capital; {left}.{warn}"
 
 
 def _assets(study: Study, table: pd.DataFrame) -> Table:
@@ -63,7 +55,8 @@ def _assets(study: Study, table: pd.DataFrame) -> Table:
     rest = study.ledger.leave_one_asset_out()["contribution"].reindex(table.index)
     rows = [_asset(one, float(left)) for one, left in zip(table.itertuples(), rest.to_numpy(), strict=True)]
     heads = ("asset", "trades", "won", "contribution", "share of all gains", "rest without it")
-    return Table("Contribution of every asset", heads, rows, folded=f"All {len(rows)} assets")
+    folded = f"All {len(rows)} assets" if len(rows) > 1 else "As a table"
+    return Table("Contribution of every asset", heads, rows, folded=folded)
 
 
 def _asset(one: Any, rest: float) -> list[str | Cell]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import schedule
-from ..cube import day
+from ..dates import day
 from ..multipass import Result
 from .parts import Part, Table, Text, percent
 from .study import Study
@@ -33,7 +33,7 @@ def retrains(study: Study) -> list[Part]:
         return [Text("This strategy trains no models.")]
     rows = [_of_model(study, block) for block in _blocks(study.result)]
     text = (
-        f"{len(rows)} trainings, every {strategy.retrain_interval} calendar days, each on the {strategy.train_period} "
+        f"{len(rows)} trainings, {schedule.worded(strategy.retrain_interval)}, each on the {strategy.train_period} "
         "calendar days up to and including its own."
     )
     heads = ("trained on", "days predicted", "return", "Sharpe ratio")

@@ -7,7 +7,6 @@ Ratio", Journal of Portfolio Management 40 (2014). Ratios are mean over deviatio
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,9 +195,10 @@ def deflated_sharpe(returns: Any, trials: Any, points_per_year: float) -> Deflat
     ----------
     returns : array-like or TrackRecord
         Of the try that was picked, shape (row,).
-    trials : sequence of float, or object with ``sharpe_ratios``
+    trials : sequence of float, object with ``sharpe_ratios``, or int
         The annualised Sharpe ratio of every try, the one picked included. A failed try (NaN or infinite) counts as a
-        try.
+        try. Where only the number of tries is known, their ratios are taken to differ as those of independent tries
+        without skill do, by ``1 / sqrt(rows - 1)`` per row.
     points_per_year : float
         Rows in a year; 1 where the tries' ratios are per row.
 
@@ -207,17 +207,14 @@ def deflated_sharpe(returns: Any, trials: Any, points_per_year: float) -> Deflat
     DataError
         Fewer than two tries with a ratio (unless only one was made), or anything `probabilistic_sharpe` refuses.
     """
-    ratios = np.asarray(_ratios(trials), dtype=np.float64).ravel()
-    known = ratios[np.isfinite(ratios)]
     if not points_per_year > 0:
         raise DataError(f"points_per_year must be above 0, got {points_per_year}")
-    if len(ratios) == 0 or (len(ratios) > 1 and len(known) < 2):
-        raise DataError(f"{len(known)} of {len(ratios)} tries have a Sharpe ratio; their variance needs at least 2")
-    benchmark = 0.0 if len(ratios) == 1 else known.std(ddof=1) / math.sqrt(points_per_year) * _luckiest(len(ratios))
     record = _record(returns)
+    count, deviation = _tries(trials, points_per_year, record.rows)
+    benchmark = 0.0 if count == 1 else deviation * _luckiest(count)
     # log1p and expm1 keep p-values apart that are far below the rounding of 1 - x
-    p_value = -math.expm1(len(ratios) * float(norm.logcdf(_score(record, 0.0))))
-    return Deflated(probabilistic_sharpe(record, benchmark), float(benchmark), len(ratios), p_value)
+    p_value = -math.expm1(count * float(norm.logcdf(_score(record, 0.0))))
+    return Deflated(probabilistic_sharpe(record, benchmark), float(benchmark), count, p_value)
 
 
 def minimum_track_record(returns: Any, benchmark: float = 0.0, level: float = 0.95) -> float:
@@ -264,9 +261,18 @@ def _record(returns: Any) -> TrackRecord:
     return returns if isinstance(returns, TrackRecord) else TrackRecord.of(returns)
 
 
-def _ratios(trials: Any) -> Sequence[float]:
-    ratios: Sequence[float] = getattr(trials, "sharpe_ratios", trials)
-    return ratios
+def _tries(trials: Any, points_per_year: float, rows: int) -> tuple[int, float]:
+    """Return how many tries were made, and the deviation of their ratios per row; NaN for a single one."""
+    if isinstance(trials, (int, np.integer)) and not isinstance(trials, bool):
+        if trials < 1:
+            raise DataError(f"trials must be at least 1, the try that was picked, got {trials}")
+        return int(trials), 1.0 / math.sqrt(rows - 1)
+    ratios = np.asarray(getattr(trials, "sharpe_ratios", trials), dtype=np.float64).ravel()
+    known = ratios[np.isfinite(ratios)]
+    if len(ratios) == 0 or (len(ratios) > 1 and len(known) < 2):
+        raise DataError(f"{len(known)} of {len(ratios)} tries have a Sharpe ratio; their variance needs at least 2")
+    spread = float(known.std(ddof=1)) if len(known) > 1 else math.nan
+    return len(ratios), spread / math.sqrt(points_per_year)
 
 
 def _sharpe(series: np.ndarray) -> float:

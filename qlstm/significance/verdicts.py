@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..cube import day
+from ..dates import day
 from ..errors import DataError
 
 __all__ = ["Alternative", "Verdict", "pair", "sample", "tail"]

@@ -9,7 +9,7 @@ import xarray as xr
 
 from .. import contests
 from ..contests import Contest
-from ..cube import day
+from ..dates import day
 from ..errors import DataError
 from .panel import times_of
 

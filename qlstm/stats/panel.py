@@ -11,7 +11,8 @@ import xarray as xr
 
 from .. import weights as algebra
 from .._jit import kernel
-from ..cube import day, locate
+from ..cube import locate
+from ..dates import day
 from ..errors import DataError, WeightsError
 
 __all__ = [

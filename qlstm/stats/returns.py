@@ -10,7 +10,7 @@ import xarray as xr
 
 from .. import weights as algebra
 from .._jit import kernel
-from ..cube import day
+from ..dates import day
 from ..errors import DataError, WeightsError
 from .books import asset_books, global_book
 from .defaults import calc_points_per_day, get_default_slippage, points_in_year

@@ -9,7 +9,7 @@ import xarray as xr
 
 from .. import weights as algebra
 from .._jit import kernel
-from ..cube import day
+from ..dates import day
 from ..errors import DataError
 from .defaults import calc_points_per_day, points_in_year
 from .panel import Panel, by_asset, placed, series, times_of

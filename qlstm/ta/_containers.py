@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from .._labels import labelled_like
 from ..errors import DataError
 
 __all__ = ["SeriesT", "aligned", "like", "numbers", "time_axis"]
@@ -73,7 +74,7 @@ def like(series: Any, values: NDArray[np.float64]) -> Any:
     if isinstance(series, np.ndarray):
         return values
     if isinstance(series, xr.DataArray):
-        result = series.copy(deep=False, data=values)
+        result = labelled_like(series, values)
         result.name = None
         result.attrs = {}
         return result

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ...cube import DIMS, day
+from ...cube import DIMS
+from ...dates import day
 from ...errors import DataError, near
 from ..motion import stream
 

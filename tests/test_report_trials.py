@@ -1,0 +1,141 @@
+"""How many versions were tried: the number reaches the page, from the caller, the command line or a search's record."""
+
+import json
+import types
+
+import numpy as np
+import pytest
+import reports
+from reports import Page
+from test_cli import STRATEGY, call
+from toys import market
+
+from qlstm import data as cubes
+from qlstm import report, results, significance
+from qlstm.errors import OutputError
+from qlstm.optimizer.trials import Record, Setting, Trial
+from qlstm.report import headline
+from qlstm.report.study import Study
+
+ALONE, AMONG = "Chance that it is above 0", "Chance that it is above luck"
+
+
+@pytest.fixture
+def result():
+    return reports.result()
+
+
+def test_without_a_number_the_page_says_that_it_assumes_one_trial(result):
+    study = Study(result)
+    card = next(one for one in headline.cards(study) if one.label == ALONE)
+    assert "one trial assumed" in card.detail
+    assert card.value == f"{100 * significance.probabilistic_sharpe(study.returns.values):.1f} %"
+    assert "give the number of trials" in headline.verdicts(study)[1]
+
+
+@pytest.mark.parametrize("trials", [25, types.SimpleNamespace(sharpe_ratios=np.linspace(-1.0, 2.0, 25))])
+def test_trials_deflate_the_sharpe_ratio_on_the_page(result, trials):
+    study = Study(result)
+    found = significance.deflated_sharpe(study.returns.values, trials, study.points)
+    page = report.render(result, trials=trials)
+    assert Page(page).cards[AMONG] == f"{100 * found.probability:.1f} %"
+    assert ALONE not in Page(page).cards
+    assert "deflated Sharpe ratio, 25 trials" in page
+    luck = found.benchmark * study.points**0.5
+    assert f"Trials made: 25. The best of as many without any skill is expected to show {luck:.2f} a year" in page
+
+
+def test_more_trials_leave_less(result):
+    chances = []
+    for trials in (1, 2, 3):
+        card = next(one for one in headline.cards(Study(result, trials=trials)) if one.label == AMONG)
+        chances.append(float(card.value.split()[0]))
+    assert chances == sorted(set(chances), reverse=True)
+
+
+def test_less_than_one_trial_is_refused(result):
+    with pytest.raises(OutputError, match="trials must be at least 1, the strategy that is reported, got 0"):
+        report.render(result, trials=0)
+
+
+def test_the_manifest_has_the_number_of_trials_where_it_is_known(result, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "render", lambda *_, manifest, **named: f"{manifest.get('trials')}")
+    search = types.SimpleNamespace(sharpe_ratios=[0.1, 0.2, float("nan")])
+    for trials, number in ((None, None), (7, 7), (search, 3)):
+        results.save(result, tmp_path, reports.spotty(), "toy", trials=trials)
+        assert json.loads((tmp_path / "manifest.json").read_text()).get("trials") == number
+        assert (tmp_path / "report.html").read_text() == str(number)
+
+
+# --- the command
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A folder with a strategy and a cube, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "idea.py").write_text(STRATEGY)
+    cubes.save(market(days=120), tmp_path / "cube.nc")
+    return tmp_path
+
+
+def recorded(path, end, ratios):
+    """Write the record of a search over days up to `end`, a trial for each ratio per row."""
+    with Record.opened(Setting("idea", "a", "b", "2015-01-01", end), path) as record:
+        for i, ratio in enumerate(ratios):
+            record.add(Trial({"LENGTH": i}, {"sharpe_per_row": ratio, "points_per_year": 252.0}, seconds=1.0))
+
+
+def backtested(capsys, *options):
+    """Return what a backtest from 2015-03-02 on wrote beside the table."""
+    status, _, err = call(
+        capsys, "backtest", "idea.py", "--data", "cube.nc", "--start", "2015-03-02", "--models", "none", *options
+    )
+    assert status == 0, err
+    return err
+
+
+@pytest.fixture
+def saved(monkeypatch):
+    """The trials that reach the files of a backtest, which are not made here."""
+    trials = []
+    monkeypatch.setattr(results, "save", lambda *_, **named: trials.append(named["trials"]) or [])
+    return trials
+
+
+def test_a_search_on_record_is_found_and_counts(work, capsys):
+    recorded(work / "trials" / "idea.jsonl", "2015-05-01", [0.01, 0.03, -0.02, float("nan")])
+    err = backtested(capsys)
+    assert "deflated Sharpe ratio, 4 trials" in (work / "results" / "idea" / "report.html").read_text()
+    assert "4 trials on record: the report deflates the Sharpe ratio for them" in err
+
+
+def test_a_search_on_earlier_days_deflates_nothing(work, capsys, saved):
+    recorded(work / "trials" / "idea.jsonl", "2015-02-27", [0.01, 0.03, -0.02])
+    err = backtested(capsys)
+    assert saved == [None]
+    assert "3 trials on record, all on days up to 2015-02-27: this backtest is later, so nothing is deflated" in err
+
+
+def test_a_search_of_which_one_trial_lives_counts_by_its_number(work, capsys, saved):
+    recorded(work / "other.jsonl", "2015-05-01", [0.01, float("nan")])
+    backtested(capsys, "--trials", "other.jsonl")
+    assert saved == [2]
+
+
+def test_a_number_of_trials_goes_before_the_record(work, capsys, saved):
+    recorded(work / "trials" / "idea.jsonl", "2015-05-01", [0.01, 0.03])
+    err = backtested(capsys, "--trials", "9")
+    assert saved == [9]
+    assert "on record" not in err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("nowhere.jsonl", "cannot read the record nowhere.jsonl"), ("0", "trials must be at least 1")],
+)
+def test_trials_that_cannot_be_are_named_before_the_backtest(work, capsys, given, message):
+    status, _, err = call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--trials", given)
+    assert status == 2
+    assert message in err.splitlines()[-1]
+    assert not (work / "results").exists()
