@@ -1,4 +1,4 @@
-"""Index funds, long or flat: a network's probability that the next return is a gain.
+"""Index funds, long or flat, or long or short: a network's probability that the next return is a gain.
 
 Idea      A network with a memory may see in past returns what the sign of the next depends on, where ARMA-GARCH
           (`baselines.arma_garch`, the benchmark to run beside it) sees nothing.
@@ -17,6 +17,7 @@ from qlstm import labels, nn, portfolio, scaling, ta
 
 ASSETS = ("AMEX:SPY", "NAS:QQQ", "AMEX:IWM")
 LENGTH = 10  # rows that the network looks back
+SHORT_BELOW = -100.0  # log odds, never reached: long or flat; 0.0 is long or short
 
 
 def features(data: xr.DataArray) -> xr.DataArray:
@@ -47,9 +48,10 @@ def forecast(models: dict, data: xr.DataArray) -> xr.DataArray:
 
 
 def predict(models: dict, data: xr.DataArray) -> xr.DataArray:
-    """Hold what is likelier to rise than usual, in equal parts of the capital."""
+    """Hold what is likelier to rise than usual, in equal parts of the capital, and sell short what is far less so."""
     liquid = data.sel(field="is_liquid", drop=True).isel(time=-1, drop=True)
-    return portfolio.long_flat_short(forecast(models, data).isel(time=-1, drop=True), liquid)
+    scores = forecast(models, data).isel(time=-1, drop=True)
+    return portfolio.long_flat_short(scores, liquid, short_below=SHORT_BELOW)
 
 
 strategy = qlstm.Strategy(train=train, predict=predict, train_period=1460, lookback_period=30, retrain_interval=180)
