@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	$(BIN)/qlstm backtest strategies/lstm_state.py --data sample --start 2019-01-01
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
