@@ -12,6 +12,7 @@ met.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,12 +72,17 @@ def _rebuild_instance(parts: Plain, walk: NetworkWalk) -> Any:
     return made
 
 
+@functools.cache
+def _of_library(home: str, name: str) -> Any:
+    return getattr(importlib.import_module(home), name, None)
+
+
 def _find(home: str, name: str, namespace: Mapping[str, Any] | None) -> type | None:
     """Return the network class of that name, None when there is none."""
     from torch import nn
 
     if home != _STRATEGY:
-        found = getattr(importlib.import_module(home), name, None)
+        found = _of_library(home, name)
     else:
         found = (namespace or {}).get(name)
         if getattr(found, "__module__", None) != (namespace or {}).get("__name__"):  # imported into the file
@@ -158,7 +164,7 @@ def _rebuild_network(parts: Plain, walk: NetworkWalk) -> nn.Module:
         walk.met = {}
     kind = _resolve(parts["class"], walk.namespace)
     module: nn.Module = object.__new__(kind)
-    nn.Module.__init__(module)
+    module.__dict__.update(_bare())
     walk.met[len(walk.met)] = module
     if parts["attributes"].keys() & module.__dict__.keys():
         raise ValueError("attributes that are torch's own")
@@ -175,6 +181,18 @@ def _rebuild_network(parts: Plain, walk: NetworkWalk) -> nn.Module:
     if outermost:
         walk.met = None
     return module
+
+
+def _bare() -> dict[str, Any]:
+    """Return the attributes of a module that holds nothing yet: those of ``nn.Module.__init__``, which takes long."""
+    return {name: type(value)() if isinstance(value, (dict, set)) else value for name, value in _untouched().items()}
+
+
+@functools.cache
+def _untouched() -> dict[str, Any]:
+    from torch import nn
+
+    return nn.Module().__dict__
 
 
 def _again(parts: Plain, walk: NetworkWalk) -> Any:

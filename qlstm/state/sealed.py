@@ -108,7 +108,7 @@ def _filled(form: Any, arrays: bytes) -> Any:
                 return np.empty(shape, dtype)
             array = np.frombuffer(arrays, dtype, prod(shape), at).reshape(shape)
             at += array.nbytes
-            return array.copy()
+            return array  # what is rebuilt from it copies
         if type(value) in (list, tuple):
             return type(value)([fill(item) for item in value])
         return value
