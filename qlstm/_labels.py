@@ -38,4 +38,6 @@ def labelled_like(array: xr.DataArray, values: np.ndarray) -> xr.DataArray:
     if values.shape != array.shape:
         raise ValueError(f"values of shape {values.shape} for labels of shape {array.shape}")
     variable = xr.Variable(array.dims, values, dict(array.attrs), fastpath=True)
-    return array._replace(variable, dict(array._coords), indexes=dict(array._indexes))
+    # Copies that share the values: what is written to the result's coordinates must not reach those of a window.
+    coords = {name: coord.copy(deep=False) for name, coord in array._coords.items()}
+    return array._replace(variable, coords, indexes=dict(array._indexes))

@@ -99,6 +99,10 @@ def _tried(given: str | None, strategy: Path) -> Search | int | None:
         if int(given) < 1:
             raise click.BadParameter("trials must be at least 1, the version that is backtested", param_hint="--trials")
         return int(given)
+    if given is not None and not Path(given).is_file():
+        raise click.BadParameter(
+            f"{given!r} is neither a whole number from 1 nor a file of trials", param_hint="--trials"
+        )
     path = record_of(strategy) if given is None else Path(given)
     if given is None and not path.exists():
         return None

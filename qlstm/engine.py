@@ -7,6 +7,7 @@ cannot disagree.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from .strategy import Memory, Strategy
 __all__ = ["batch", "extend", "prepare", "retrain", "step", "train"]
 
 _DAYS_CHECKED = 3  # sampled days on which features, and batch predictions, are compared with their causal twin
+_SHOWN = 12  # labels named in an error
 _TOLERANCE = 1e-9  # relative; the same numbers summed over another length may differ in the last bits
 
 
@@ -146,14 +148,23 @@ def _call(strategy: Strategy, role: str, t: np.datetime64, function: Callable[..
     except QlstmError as error:
         raise type(error)(f"{strategy.where}: {role} failed on {day(t)}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        fix = "; windows are read-only: copy first, or pass copy_windows=True" if "read-only" in str(error) else ""
         raise StrategyError(
-            f"{strategy.where}: {role} failed on {day(t)}: {type(error).__name__}: {_first_line(error)}{fix}"
+            f"{strategy.where}: {role} failed on {day(t)}: {type(error).__name__}: {_explained(error, arguments)}"
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]
+def _explained(error: BaseException, arguments: tuple[Any, ...]) -> str:
+    """Return an error's first line, with what to do about the mistakes that are made most."""
+    text = (str(error).splitlines() or [""])[0]
+    if "read-only" in text or "destination is a view" in text:
+        return f"{text}; windows are read-only: copy first, or pass copy_windows=True"
+    missing = re.match(r"\W*(not all values found in index '(field|asset)')", text)
+    cube = next((one for one in arguments if isinstance(one, xr.DataArray) and missing), None)
+    if missing is None or cube is None or missing[2] not in cube.dims:
+        return text
+    known = [str(label) for label in cube[missing[2]].values]
+    more = f", … ({len(known)} in all)" if len(known) > _SHOWN else ""
+    return f"{missing[1]}: the data have {', '.join(known[:_SHOWN])}{more}"
 
 
 def _kind(value: Any) -> str:

@@ -31,4 +31,4 @@ def library(module: str, extra: str, package: str | None = None) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         name = package or module.partition(".")[0]
-        raise QlstmError(f"this needs {name}, which cannot be imported; run: pip install qlstm[{extra}]") from error
+        raise QlstmError(f"this needs {name}, which cannot be imported; run: pip install 'qlstm[{extra}]'") from error

@@ -41,7 +41,7 @@ def fill(series: xr.DataArray, rest: float = np.nan) -> xr.DataArray:
         )
     axis = series.dims.index("time")
     values = bottleneck.push(np.asarray(series.values, dtype=np.float64), axis=axis)
-    if np.isnan(values.sum()):  # before the first value; an infinite sum that is no number costs time, nothing else
+    if bottleneck.anynan(values):  # before the first value
         values = np.flip(bottleneck.push(np.flip(values, axis), axis=axis), axis)
         values = np.where(np.isnan(values), rest, values)
     return labelled_like(series, values)

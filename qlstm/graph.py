@@ -44,7 +44,7 @@ def make_major_plots(table: Any, weights: Any = None) -> Any:
         from plotly import graph_objects as go
         from plotly.subplots import make_subplots
     except ImportError as error:
-        raise OutputError("plots need plotly; install it with: pip install qlstm[report]") from error
+        raise OutputError("plots need plotly; install it with: pip install 'qlstm[report]'") from error
     if not isinstance(table, xr.DataArray):
         table, weights = table.stats, table.weights
     titles = ["Equity (start = 1, log scale)", "Underwater (%)", f"Sharpe ratio of the last {_YEAR} rows"]

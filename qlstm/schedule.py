@@ -41,6 +41,11 @@ class Schedule(ABC):
     "trainings, …" in a report.
     """
 
+    @property
+    def rows_needed(self) -> int:
+        """Rows that the data must reach back, so that `following` can tell; 0 where the calendar alone does."""
+        return 0
+
     @abstractmethod
     def following(self, done_at: np.datetime64, times: np.ndarray) -> np.datetime64:
         """Return the time, after `done_at`, from which it is due again.
@@ -88,6 +93,11 @@ class StudyPeriods(Schedule):
 
     def __str__(self) -> str:
         return f"every {self.trade} rows"
+
+    @property
+    def rows_needed(self) -> int:
+        """Rows from one training to the next."""
+        return self.trade
 
     def following(self, done_at: np.datetime64, times: np.ndarray) -> np.datetime64:
         """Return the time of the `trade`-th row after `done_at`, or one after all rows."""
@@ -164,7 +174,7 @@ def study_periods(train: int, trade: int) -> StudyPeriods:
     return StudyPeriods(train, trade)
 
 
-def due(t: np.datetime64, done_at: np.datetime64 | None, interval: Interval, times: np.ndarray) -> bool:
+def due(t: np.datetime64, done_at: np.datetime64 | str | None, interval: Interval, times: np.ndarray) -> bool:
     """Return whether what was last done at `done_at` is to be done anew at `t`.
 
     The engine asks so for trainings; a strategy that trades at month ends only asks so for its own trades, with the
@@ -174,14 +184,21 @@ def due(t: np.datetime64, done_at: np.datetime64 | None, interval: Interval, tim
     ----------
     t : np.datetime64
         The day asked about.
-    done_at : np.datetime64 or None
+    done_at : np.datetime64, its text, or None
         None is never: due.
     interval : int or Schedule
         Calendar days, or a schedule.
-    times : np.ndarray
+    times : np.ndarray or xr.DataArray
         The data's calendar; what is after `t` changes nothing.
+
+    Raises
+    ------
+    StrategyError
+        When `interval` is none, or a schedule answers with no time after `done_at`.
     """
-    return done_at is None or bool(t >= _following(done_at, interval, times))
+    if done_at is None:
+        return True
+    return bool(np.asarray(t) >= _following(np.datetime64(done_at), interval, np.asarray(times)))
 
 
 def blocks(days: np.ndarray, interval: Interval, times: np.ndarray | None = None) -> Iterator[np.ndarray]:
@@ -219,8 +236,11 @@ def worded(interval: Interval) -> str:
 def _following(done_at: np.datetime64, interval: Interval, times: np.ndarray) -> np.datetime64:
     """Return the time from which it is due again, which a schedule must not put before the last."""
     if not isinstance(interval, Schedule):
+        _check_count("an interval of days", interval, most=10**12)
         return done_at + calendar_days(interval)
     then = interval.following(done_at, times)
+    if not isinstance(then, np.datetime64):
+        raise StrategyError(f"schedule {interval!r}: following() must return a numpy.datetime64, got {then!r}")
     if then <= done_at:
         raise StrategyError(f"schedule {interval!r}: due again {day(then)}, not after {day(done_at)}")
     return then

@@ -111,7 +111,10 @@ class Strategy:
             days = getattr(self, period)
             scheduled = period.startswith("retrain") and isinstance(days, schedule.Schedule)
             if not (scheduled or (days is None and period.endswith("submit")) or _is_positive(days)):
-                raise StrategyError(f"{self.where}: {period} must be a positive whole number of days, got {days!r}")
+                other = " or a schedule such as qlstm.schedule.month_end()" if period.startswith("retrain") else ""
+                raise StrategyError(
+                    f"{self.where}: {period} must be a positive whole number of days{other}, got {days!r}"
+                )
         if not _NAME.fullmatch(str(self.name)):
             raise StrategyError(f"a strategy's name is the name of its folder too, so it cannot be {self.name!r}")
         if not isinstance(self.seed, (int, np.integer)):
@@ -277,20 +280,12 @@ def _run(file: Path, constants: Mapping[str, Any]) -> types.ModuleType:
     module.__file__ = str(file.resolve())
     setattr(module, file_constants.REPLACED, constants)
     sys.modules[module.__name__] = module  # classes of the file can then be found by name
+    cloudpickle.register_pickle_by_value(module)  # other processes cannot import it, so its code travels
     try:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise StrategyError(f"{file}{_line_in(error, file)}: {type(error).__name__}: {error}") from error
-    for own in _in_folder(file.resolve().parent):
-        cloudpickle.register_pickle_by_value(own)  # other processes cannot import it, so its code travels
     return module
-
-
-def _in_folder(folder: Path) -> list[types.ModuleType]:
-    """Return the imported modules and packages of a folder, but for this package, which may lie there too."""
-    tops = [module for name, module in sys.modules.items() if "." not in name and name != __package__]
-    files = [(module, Path(module.__file__)) for module in tops if getattr(module, "__file__", None)]  # type: ignore[arg-type]
-    return [module for module, file in files if folder in (file.parent, file.parent.parent)]
 
 
 def _line_in(error: BaseException, file: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import dates, engine, files, generators
+from . import dates, engine, files, generators, schedule
 from .cube import Windows, as_cube
 from .dates import calendar_days, day
 from .decision import Decision, decide
@@ -118,6 +118,9 @@ def _path(name: str) -> Path:
 def _load(strategy: Strategy) -> xr.DataArray:
     """Return the contest's newest data, with all the history that the windows (or the features) need."""
     longest = max(strategy.train_period if strategy.train else 0, strategy.lookback_period)
+    for interval in (strategy.retrain_interval, strategy.retrain_interval_after_submit):
+        if isinstance(interval, schedule.Schedule):
+            longest = max(longest, interval.rows_needed * 7 // 5)  # five rows a week
     if strategy.features is None:
         history: dict[str, Any] = {"tail": longest + _SLACK}
     else:  # a feature may look back without end, so its first day must stay the same

@@ -398,3 +398,14 @@ def test_the_command_exits_2_on_bad_input(capsys, prices):
         cli.main(["check", str(FAULTS / "one_asset.py"), "--data", str(prices), "--only", "lookahead"])
     assert stopped.value.code == 2
     assert "no check 'lookahead'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rows", [8, 16, 30, 60])
+def test_a_label_scaled_over_a_window_is_not_called_early_however_few_rows_there_are(rows):
+    label = market(rows, 2).sel(field="close", drop=True)
+    assert training_data._set_early(label, 2.0 * label - 1.0) is None
+    filled = label.copy()
+    filled[-1] = 0.0
+    found = training_data._set_early(filled, label)
+    assert found is not None
+    assert found["time"] == label.time.values[-1]

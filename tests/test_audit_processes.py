@@ -77,7 +77,7 @@ def test_a_process_has_the_threads_that_it_is_to_have_in_every_library(tmp_path,
     monkeypatch.setattr(processes.subprocess, "Popen", lambda command, env, **_: started.update(env))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
     processes.Process(audit.Subject(loaded("threads"), CUBE), tmp_path / "one", tmp_path, [], threads=3)
-    assert {started[name] for name in processes._THREADS} == {"3"}
+    assert {started[name] for name in processes.THREADS} == {"3"}
 
 
 @pytest.mark.soak

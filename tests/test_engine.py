@@ -320,3 +320,25 @@ def test_batch_mode_names_what_is_not_weights_over_time(weights):
     windows = engine.prepare(strategy, Windows(CUBE))
     with pytest.raises(StrategyError, match=r"in batch mode predict must return weights with dims \(time, asset\)"):
         engine.batch(strategy, Memory(), windows, CUBE.time.values[100:110])
+
+
+def test_a_label_that_the_data_lack_is_named_with_those_they_have():
+    def wants(**labels):
+        return lambda data: data.sel(**labels)
+
+    with pytest.raises(StrategyError, match=r"index 'field': the data have open, high, low, close, vol"):
+        step(wants(field=["clos"]))
+    with pytest.raises(StrategyError, match=r"index 'asset': the data have TOY:000, TOY:001"):
+        step(wants(asset=["SPY"]))
+
+
+def test_every_way_of_writing_into_a_window_names_the_way_out():
+    def assigns(data):
+        data[0, 0, 0] = 1.0
+
+    def overwrites(data):
+        data.values[0] = 1.0
+
+    for writes in (assigns, overwrites):
+        with pytest.raises(StrategyError, match="copy_windows=True"):
+            step(writes)

@@ -111,7 +111,8 @@ def test_a_failure_is_on_record_and_comes_last(tmp_path):
         optimizer.experiment(silent, X, {"hidden": [1]}, folder=tmp_path)
     with pytest.raises(QlstmError, match="needs a function with a name"):
         optimizer.experiment(lambda data, hidden: {"validation": 0.0}, X, {"hidden": [1]}, folder=tmp_path)
-    assert optimizer.read_experiments(tmp_path / "empty").empty
+    with pytest.raises(QlstmError, match="there is no folder"):
+        optimizer.read_experiments(tmp_path / "nowhere")
 
 
 def test_a_grid_that_died_goes_on_where_it_stopped(tmp_path, monkeypatch):

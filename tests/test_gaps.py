@@ -74,6 +74,11 @@ def test_values_under_the_labels_of_another_array_are_what_xarray_would_make_of_
     xr.testing.assert_identical(twice, series.copy(data=2 * series.values))
     xr.testing.assert_identical(twice.sel(asset=["C"]), series.copy(data=2 * series.values).sel(asset=["C"]))
     twice["made"], twice.attrs["unit"] = 8, "EUR"
+    twice.asset.attrs["seen"], twice["size"].attrs["unit"] = 1, "shares"
+    twice["size"].values = [4, 5, 6]
+    assert not series.asset.attrs
+    assert not series["size"].attrs
+    assert series["size"].values.tolist() == [1, 2, 3]
     del twice.coords["size"]
     assert series["made"] == 7
     assert series.attrs == {"unit": "USD"}

@@ -369,20 +369,21 @@ def test_frozen_parameters_stay_and_the_template_is_untouched():
     assert all(p.requires_grad for p in template.parameters())
 
 
-def test_garbage_is_collected_while_many_networks_are_fitted_and_as_before_afterwards(monkeypatch):
+def test_networks_are_set_aside_while_many_are_fitted_and_looked_at_afterwards(monkeypatch):
     X, Y = sequences(days=8, assets=5, features=2)
-    collected: list[bool] = []
+    set_aside, freeze = [], gc.freeze
     monkeypatch.setattr(batches, "_MODELS_BETWEEN", 2)
-    monkeypatch.setattr(batches.gc, "collect", lambda generation: collected.append(gc.isenabled()))
+    monkeypatch.setattr(batches.gc, "freeze", lambda: set_aside.append(freeze()))
     nn.fit(nn.LSTM(2, 3), X, Y)
-    assert collected == [False, False]
-    assert gc.isenabled()
-    gc.disable()
+    assert len(set_aside) == 3
+    assert gc.get_freeze_count() == 0
+    freeze()
     try:
         nn.fit(nn.LSTM(2, 3), X, Y)
-        assert not gc.isenabled()
+        assert len(set_aside) == 3
+        assert gc.get_freeze_count() > 0
     finally:
-        gc.enable()
+        gc.unfreeze()
 
 
 def test_the_settings_of_the_process_are_left_as_they_were():

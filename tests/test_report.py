@@ -153,7 +153,7 @@ def test_the_interval_holds_the_ratio_with_arch_and_without(result, data, monkey
     assert "bootstrap" in how
     monkeypatch.setitem(sys.modules, "arch.bootstrap", None)
     plain, how = interval(study.returns, study.points)
-    assert "pip install qlstm[stats]" in how
+    assert "pip install 'qlstm[stats]'" in how
     assert plain.sharpe == pytest.approx(found.sharpe)
     record = TrackRecord.of(study.returns.values)
     error = record.spread / (record.rows - 1) ** 0.5 * study.points**0.5

@@ -132,7 +132,7 @@ def test_a_number_of_trials_goes_before_the_record(work, capsys, saved):
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [("nowhere.jsonl", "cannot read the record nowhere.jsonl"), ("0", "trials must be at least 1")],
+    [("nowhere.jsonl", "neither a whole number from 1 nor a file of trials"), ("0", "trials must be at least 1")],
 )
 def test_trials_that_cannot_be_are_named_before_the_backtest(work, capsys, given, message):
     status, _, err = call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--trials", given)

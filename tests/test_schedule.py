@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from toys import market
 
 import qlstm
 from qlstm import schedule
 from qlstm.dates import as_time, first_day, period
 from qlstm.errors import DataError, StrategyError
-from qlstm.schedule import blocks, due, every_months, month_end, study_periods
+from qlstm.schedule import Schedule, blocks, due, every_months, month_end, study_periods
 
 TIMES = pd.bdate_range("2015-01-01", "2015-12-31").values.astype("datetime64[ns]")
 
@@ -214,3 +215,20 @@ def test_a_period_longer_than_any_data_means_all_of_them(days):
     assert len(list(blocks(TIMES, days))) == 1
     assert not due(TIMES[-1], TIMES[0], days, TIMES)
     assert len(period(TIMES, None, None, days, 1)) == len(period(TIMES, TIMES[1], None, 1, 1))
+
+
+def test_due_takes_what_a_state_keeps_and_refuses_what_is_no_interval():
+    times = pd.bdate_range("2020-01-01", periods=60).to_numpy().astype("datetime64[ns]")
+    labelled = xr.DataArray(times, dims="time", coords={"time": times})
+    assert due(times[40], "2020-01-01", month_end(), labelled)
+    assert not due(times[5], str(times[0]), 30, times)
+    for interval in ("month", 3.5, 0):
+        with pytest.raises(StrategyError, match="must be a whole number"):
+            due(times[5], times[0], interval, times)
+
+    class Silent(Schedule):
+        def following(self, done_at, times):
+            return None
+
+    with pytest.raises(StrategyError, match=r"following\(\) must return a numpy.datetime64, got None"):
+        due(times[5], times[0], Silent(), times)

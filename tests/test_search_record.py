@@ -72,7 +72,7 @@ def test_a_record_of_other_data_code_or_days_is_refused_by_name(file, tmp_path):
     for cube, period, told in [
         (CUBE * 2, {}, "data"),
         (CUBE, {"start_date": DAYS[51]}, "first day: 2015-03-12, not 2015-03-13"),
-        (CUBE[:, :105], {}, "data"),
+        (CUBE[:, :105], {}, "last day"),
     ]:
         with pytest.raises(QlstmError, match=f"record.jsonl, line 1 is of another {told}"):
             optimizer.search(file, cube, {"LENGTH": [3]}, record=record, **{**PERIOD, **period})

@@ -1,9 +1,5 @@
 """Strategies: their two functions are checked when they are made, their files when they are loaded."""
 
-import subprocess
-import sys
-
-import cloudpickle
 import numpy as np
 import pytest
 
@@ -62,7 +58,7 @@ def test_functions_with_the_wrong_arguments_are_refused_before_the_run(functions
 )
 @pytest.mark.parametrize("days", [0, -1, 1.5, "ten", True])
 def test_a_period_must_be_a_positive_number_of_days(period, days):
-    with pytest.raises(StrategyError, match=f"{period} must be a positive whole number of days, got {days!r}"):
+    with pytest.raises(StrategyError, match=f"{period} must be a positive whole number of days.*, got {days!r}"):
         Strategy(predict=lambda data: None, **{period: days})
 
 
@@ -158,15 +154,3 @@ def test_the_code_hash_of_functions_without_a_file_follows_their_constants():
         return Strategy(predict=names["predict"]).code_hash
 
     assert hash_of("0.1") == hash_of("0.1") != hash_of("0.9")
-
-
-def test_a_file_travels_to_other_processes_with_the_modules_beside_it(tmp_path):
-    (tmp_path / "shared_rule.py").write_text("def hold(data):\n    return 42\n")
-    file = tmp_path / "idea.py"
-    file.write_text("import qlstm\nfrom shared_rule import hold\nstrategy = qlstm.Strategy(predict=hold)\n")
-    pickled = cloudpickle.dumps(qlstm.load_strategy(file).predict)
-    code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read())(None))"
-    elsewhere = subprocess.run([sys.executable, "-c", code], input=pickled, capture_output=True, check=False)
-    assert elsewhere.stdout == b"42\n", elsewhere.stderr
-    by_name = [name for name in cloudpickle.list_registry_pickle_by_value() if name.split(".")[0] == "qlstm"]
-    assert by_name == []

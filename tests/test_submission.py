@@ -167,3 +167,20 @@ def test_where_there_is_no_toolbox_the_message_says_what_the_file_is_for(here, m
     monkeypatch.setitem(sys.modules, "qnt.data", None)
     with pytest.raises(DataError, match=r"cannot import qnt\.data .* this file is for a contest's server"):
         submission.main(here.strategy)
+
+
+def test_the_history_asked_for_reaches_back_to_the_last_training_of_a_study_period(cube, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "study.py"
+    file.write_text(
+        "import qlstm\n"
+        "from qlstm import schedule\n"
+        "def predict(models, data):\n"
+        "    return data.sel(field='close', drop=True).isel(time=-1, drop=True) * 0 + 0.01\n"
+        "strategy = qlstm.Strategy(train=lambda data: 1, predict=predict, train_period=60, lookback_period=5,\n"
+        "                          retrain_interval=schedule.study_periods(40, 200))\n"
+    )
+    here = Here(file, cube, monkeypatch, capsys)
+    asked = []
+    here.toolbox.load_data_by_type = lambda data_type, tail: (asked.append(tail), cube)[1]
+    submission.main(here.strategy)
+    assert asked == [280 + 90]  # 200 rows are 280 calendar days

@@ -74,7 +74,10 @@ class Batches:
 
 
 def _copied(side: Any) -> Any:
-    return as_array(side).copy() if isinstance(side, LABELLED) else np.array(side, dtype=np.float64)
+    if isinstance(side, LABELLED):
+        return as_array(side).copy()
+    plain = side.detach() if hasattr(side, "detach") else side  # what a network in training returns
+    return np.array(plain, dtype=np.float64)
 
 
 def _joined(parts: Sequence[Any], name: str) -> Any:

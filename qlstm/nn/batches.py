@@ -33,7 +33,7 @@ from .stacked import check_stackable, fit_stacked, is_stackable
 __all__ = ["Fit", "one_thread"]
 
 _log = logging.getLogger("qlstm.nn")
-_MODELS_BETWEEN = 256  # two collections of garbage
+_MODELS_BETWEEN = 256  # until those fitted are set aside
 
 
 class Fit(Job):
@@ -125,11 +125,11 @@ def _carry_out(fits: list[Fit]) -> None:
     first = fits[0]
     source: Source = Joined([fit._samples for fit in fits]) if len(fits) > 1 else first._samples
     outcomes: dict[str, Outcome] = {}
-    with _undisturbed(), _young_garbage_alone() as collect:
+    with _undisturbed(), _networks_aside() as set_aside:
         for name, outcome in _start(first._mode, first._model, source, first._plan, first._device):
             outcomes[name] = outcome
             if len(outcomes) % _MODELS_BETWEEN == 0:
-                collect()
+                set_aside()
     for i, fit in enumerate(fits):
         names = {name: f"{i}:{name}" if len(fits) > 1 else name for name in fit._samples}
         fit._settle({name: outcomes.pop(key) for name, key in names.items()})
@@ -182,18 +182,21 @@ def _suits_gpu(network: nn.Module) -> bool:
 
 
 @contextmanager
-def _young_garbage_alone() -> Iterator[Callable[[], object]]:
-    """Stop Python's collector from looking at all networks made so far, again and again; yield one that does not.
+def _networks_aside() -> Iterator[Callable[[], object]]:
+    """Yield what keeps all objects made so far out of the garbage collector's sight until the end.
 
-    Thousands of networks are millions of objects, all in use: looking at them cost a tenth of 4000 fits.
+    Thousands of networks are millions of objects, all in use: to look at them again and again cost a tenth of 4000
+    fits.
+    Nothing happens where the caller has set objects aside, since one cannot give back a part.
     """
-    was_on = gc.isenabled()
-    gc.disable()
+    ours = gc.get_freeze_count() == 0
+    set_aside = gc.freeze if ours else lambda: None
+    set_aside()
     try:
-        yield lambda: gc.collect(1)
+        yield set_aside
     finally:
-        if was_on:
-            gc.enable()
+        if ours:
+            gc.unfreeze()
 
 
 @contextmanager

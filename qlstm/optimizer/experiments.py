@@ -116,8 +116,10 @@ def read_experiments(folder: str | Path) -> pd.DataFrame:
     Raises
     ------
     QlstmError
-        When a record cannot be read or is damaged.
+        When there is no such folder, or a record cannot be read or is damaged.
     """
+    if not Path(folder).is_dir():
+        raise QlstmError(f"cannot read experiments: there is no folder {folder}")
     rows = []
     for path in sorted(Path(folder).glob("*.jsonl")):
         setting, trials = read(path)

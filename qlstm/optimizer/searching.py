@@ -63,7 +63,7 @@ def search(
     start_date, end_date : date-like
         First and last day of every backtest, the same for all; without `end_date` the data's last.
     method : {"grid", "random", "optuna"}
-        See `proposals.rounds`. "optuna" needs ``pip install qlstm[tune]``.
+        See `proposals.rounds`. "optuna" needs ``pip install 'qlstm[tune]'``.
     trials : int, optional
         Sets to draw; a grid has its own number.
     score : callable

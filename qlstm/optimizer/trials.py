@@ -152,12 +152,13 @@ def read(path: str | Path) -> tuple[Setting, list[Trial]]:
 
 
 def _compare(recorded: Setting, now: Setting, where: str) -> None:
-    for name, value in asdict(now).items():
+    # Data last: where the days are others too, the data are by their doing.
+    for name, value in sorted(asdict(now).items(), key=lambda item: item[0] == "data"):
         other = getattr(recorded, name)
         if other != value:
             raise QlstmError(
                 f"{where} is of another {_MEANT.get(name, name)}: {other[:_SHOWN]}, not {value[:_SHOWN]}; "
-                "figures of the two cannot be compared, so give this search a record of its own"
+                "figures of the two cannot be compared, so give this search a record of its own (--record FILE)"
             )
 
 

@@ -75,7 +75,7 @@ def interval(returns: xr.DataArray, points: float) -> tuple[Interval, str]:
         reach = float(norm.ppf(0.5 + _LEVEL / 2)) * record.spread / math.sqrt(record.rows - 1)
         low, high = (year * (record.sharpe + side * reach) for side in (-1, 1))
         found = Interval(year * record.sharpe, low, high, _LEVEL, block=1)
-        return found, "normal approximation for independent returns; pip install qlstm[stats] for the bootstrap"
+        return found, "normal approximation for independent returns; pip install 'qlstm[stats]' for the bootstrap"
 
 
 def cards(study: Study) -> list[Card]:

@@ -23,7 +23,8 @@ def trained_days(result: Result) -> np.ndarray:
 
 
 def _blocks(result: Result) -> list[np.ndarray]:
-    return list(schedule.blocks(result.raw["time"].values, result.strategy.retrain_interval))
+    times = result.weights["time"].values  # all days, where predict returned no row for some
+    return list(schedule.blocks(result.raw["time"].values, result.strategy.retrain_interval, times))
 
 
 def retrains(study: Study) -> list[Part]:
