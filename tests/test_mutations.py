@@ -25,7 +25,12 @@ MUTATIONS = {
     ),
     "windows are read-only": ("cube.py", "values.flags.writeable = False", "pass", "test_cube.py test_engine.py"),
     "the state is a copy": ("engine.py", "_copied(memory.state)", "memory.state", "test_engine.py"),
-    "models are due on the day": ("schedule.py", "t >= _following(", "t > _following(", "test_schedule.py"),
+    "models are due on the day": (
+        "schedule.py",
+        "np.asarray(t) >= _following(",
+        "np.asarray(t) > _following(",
+        "test_schedule.py",
+    ),
     "weights are booked by label": (
         "weights.py",
         "self._assets.get_indexer(labels)",
@@ -233,8 +238,8 @@ RESULTS = {
     ),
     "batches are kept, not borrowed": (
         "metrics/batches.py",
-        "np.array(side, dtype=np.float64)",
-        "np.asarray(side, dtype=np.float64)",
+        "np.array(plain, dtype=np.float64)",
+        "np.asarray(plain, dtype=np.float64)",
         "test_batches_are_copies_and_can_be_forgotten",
     ),
     "a late correction hides nothing newer": (

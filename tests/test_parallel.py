@@ -175,5 +175,5 @@ def test_one_of_two_cluster_workers_killed_costs_nothing():
 
 def test_a_missing_package_is_named_with_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(QlstmError, match=r"needs distributed.*pip install qlstm\[dask\]"):
+    with pytest.raises(QlstmError, match=r"needs distributed.*pip install 'qlstm\[dask\]'"):
         list(parallel.each(str, [1], dask="tcp://127.0.0.1:9"))

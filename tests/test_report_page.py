@@ -147,7 +147,7 @@ def test_a_backtest_without_statistics_has_no_report(data):
 def test_a_missing_library_is_named_with_its_command(result, monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     report.page._template.cache_clear()
-    with pytest.raises(OutputError, match=r"pip install qlstm\[report\]"):
+    with pytest.raises(OutputError, match=r"pip install 'qlstm\[report\]'"):
         report.render(result)
 
 

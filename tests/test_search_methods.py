@@ -18,7 +18,7 @@ def file(tmp_path):
 
 def test_a_missing_optuna_is_named_with_the_command(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(QlstmError, match=r"needs optuna.*pip install qlstm\[tune\]"):
+    with pytest.raises(QlstmError, match=r"needs optuna.*pip install 'qlstm\[tune\]'"):
         optimizer.search(file, CUBE, {"LENGTH": [3]}, method="optuna", trials=1, **PERIOD)
 
 

@@ -171,7 +171,7 @@ def test_series_of_different_days_are_refused():
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "arch.bootstrap", None)
-    with pytest.raises(QlstmError, match=r"this needs arch, .* pip install qlstm\[stats\]"):
+    with pytest.raises(QlstmError, match=r"this needs arch, .* pip install 'qlstm\[stats\]'"):
         significance.sharpe_interval(np.arange(30.0), 252)
 
 
