@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, lru_cache, partial
+from itertools import count
 from pathlib import Path
 from pickle import PickleBuffer
 from typing import Any, NamedTuple, TypeVar
@@ -238,18 +239,36 @@ class _Parcel:
 def _on_dask(work: _Work, address: str) -> Iterator[Any]:
     """Yield results of a Dask cluster, each future by itself: joblib's backend batches, which hides who failed."""
     client, ahead, parcel = _reach(address, work.function)
+    turn = count()
 
     def submit(packed: bytes, label: str) -> Any:
-        return client.submit(_run, parcel, packed, label, sys.path, pure=False)
+        # Dask takes what comes within a moment in any order; the first result is the first that is waited for
+        future = client.submit(_run, parcel, packed, label, sys.path, pure=False, priority=-next(turn))
+        return _Remote(client, future)
 
     with client:
         yield from _in_order(submit, partial(_watched_on_dask, address), work, ahead)
 
 
+class _Remote:
+    """A future of a cluster that gives up when no worker has been left for a while: Dask waits for one forever."""
+
+    def __init__(self, client: Any, future: Any) -> None:
+        self._client, self._future, self._done = client, future, threading.Event()
+        future.add_done_callback(lambda _: self._done.set())
+        self.cancel = future.cancel
+
+    def result(self) -> Any:
+        while not self._done.wait(_REACH_S):
+            if not self._client.nthreads():
+                raise RuntimeError("no worker is left")
+        return self._future.result()
+
+
 def _reach(address: str, function: Any) -> tuple[Any, int, Any]:
-    """Return a client of the scheduler at `address`, how many items to send ahead, and the function, sent to all."""
+    """Return a client of the scheduler at `address`, how many items to send ahead, and the function, sent to it."""
     distributed = library("distributed", "dask")
-    parcel = _Parcel(_pack(function, "the function"))
+    packed = _pack(function, "the function")
     try:
         client = distributed.Client(address, timeout=_REACH_S, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -258,8 +277,10 @@ def _reach(address: str, function: Any) -> tuple[Any, int, Any]:
         ) from error
     try:
         client.wait_for_workers(1, timeout=_REACH_S)
-        (sent,) = client.scatter([parcel], broadcast=True, hash=False)
-        return client, 2 * sum(client.nthreads().values()), sent
+        # a task, which is run again where its only worker was lost: scattered data would be gone with it
+        with library("dask.config", "dask").set({"distributed.admin.large-graph-warning-threshold": sys.maxsize}):
+            parcel = client.submit(_Parcel, packed, pure=False)
+        return client, 2 * sum(client.nthreads().values()), parcel
     except TimeoutError as error:
         client.close()
         raise QlstmError(

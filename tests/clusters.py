@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
+RUN = [sys.executable, "-W", "ignore", "-m"]
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
 
 @contextmanager
 def cluster(workers=2):
@@ -15,12 +18,9 @@ def cluster(workers=2):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    run = [sys.executable, "-W", "ignore", "-m"]
-    scheduler = [*run, "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
-    worker = [*run, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-    processes = [subprocess.Popen(scheduler, **quiet)]
-    processes += [subprocess.Popen(worker, **quiet) for _ in range(workers)]
+    scheduler = [*RUN, "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
+    processes = [subprocess.Popen(scheduler, **QUIET)]
+    processes += [start_worker(address) for _ in range(workers)]
     try:
         yield address, processes
     finally:
@@ -28,3 +28,9 @@ def cluster(workers=2):
             process.kill()
         for process in processes:
             process.wait()
+
+
+def start_worker(address):
+    """Start a worker of the scheduler at `address`; return its process."""
+    worker = [*RUN, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    return subprocess.Popen(worker, **QUIET)
