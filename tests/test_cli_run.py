@@ -16,7 +16,8 @@ from conftest import ROOT
 from test_cli import call
 from toys import market
 
-from qlstm import cli_run, data, state
+from qlstm import data, state
+from qlstm.cli import run as cli_run
 
 PAGE = (ROOT / "docs" / "daily.md").read_text()
 DAYS = ["2017-11-07", "2017-11-08", "2017-11-09", "2017-11-10"]

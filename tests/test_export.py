@@ -9,7 +9,7 @@ from conftest import ROOT
 from servers import REMEMBERING, write_remembering
 
 from qlstm import export
-from qlstm.cli_export import export as command
+from qlstm.cli.export import export as command
 from qlstm.errors import OutputError, StrategyError
 
 

@@ -45,7 +45,7 @@ def test_the_command_prints_the_best_and_what_luck_would_have_shown(file, tmp_pa
 
 
 def test_values_of_the_command_line_are_numbers_words_or_ranges():
-    from qlstm.cli_optimize import _parse
+    from qlstm.cli.optimize import _parse
 
     assert _parse("A=1,0.5, x ,None,True,'1'") == ("A", [1, 0.5, "x", None, True, "1"])
     assert _parse("A=1:9") == ("A", Range(1, 9))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import StateError
+from ..errors import StateError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ def _show(path: str | None, state_dir: Path, as_json: bool) -> None:
 
     Without PATH or DATE, that is the newest in --state-dir.
     """
-    from . import state as saved
+    from .. import state as saved
 
     seen = saved.inspect(saved.find_file(path or str(state_dir), state_dir))
     if as_json:
@@ -63,7 +63,7 @@ def _show(path: str | None, state_dir: Path, as_json: bool) -> None:
 @_JSON
 def _list(path: Path, as_json: bool) -> None:
     """List the generations of a strategy, oldest first, and which each follows from."""
-    from . import state as saved
+    from .. import state as saved
 
     found = saved.generations(saved.find_store(path))
     if as_json:
@@ -82,7 +82,7 @@ def _list(path: Path, as_json: bool) -> None:
 @_JSON
 def _diff(before: str, after: str, state_dir: Path, as_json: bool) -> None:
     """Show what changed from BEFORE to AFTER, each a PATH or a date."""
-    from . import state as saved
+    from .. import state as saved
 
     found = saved.compare(saved.find_file(before, state_dir), saved.find_file(after, state_dir))
     if as_json:
@@ -96,7 +96,7 @@ def _diff(before: str, after: str, state_dir: Path, as_json: bool) -> None:
 @_JSON
 def _verify(path: Path, as_json: bool) -> None:
     """Look at every byte of PATH; exit status 1 when something is wrong."""
-    from . import state as saved
+    from .. import state as saved
 
     found = saved.verify(path)
     if as_json:
@@ -117,7 +117,7 @@ def _verify(path: Path, as_json: bool) -> None:
 @_JSON
 def _rollback(path: Path, date: str, as_json: bool) -> None:
     """Remove the generations after DATE, so that it is the newest."""
-    from . import state as saved
+    from .. import state as saved
 
     store = saved.find_store(path)
     _removed(store.folder, store.rollback(saved.as_of(date)), as_json)
@@ -129,7 +129,7 @@ def _rollback(path: Path, date: str, as_json: bool) -> None:
 @_JSON
 def _prune(path: Path, keep: int, as_json: bool) -> None:
     """Remove the oldest generations; nothing is ever removed otherwise."""
-    from . import state as saved
+    from .. import state as saved
 
     store = saved.find_store(path)
     _removed(store.folder, store.prune(keep), as_json)
@@ -142,9 +142,9 @@ def _prune(path: Path, keep: int, as_json: bool) -> None:
 @click.option("--strategy", "file", type=_PATH, help="The strategy's file, where models are of its classes.")
 def _convert(source: Path, target: Path, plain: bool, file: Path | None) -> None:
     """Read SOURCE, of any origin, and write it to TARGET in our own form, or with --plain as an ordinary pickle."""
-    from . import files
-    from . import state as saved
-    from .strategy import load_strategy
+    from .. import files
+    from .. import state as saved
+    from ..strategy import load_strategy
 
     strategy = None if file is None else load_strategy(file)
     path = saved.newest_file(source)
@@ -161,7 +161,7 @@ def _convert(source: Path, target: Path, plain: bool, file: Path | None) -> None
 
 def _removed(folder: Path, dates: list[np.datetime64], as_json: bool) -> None:
     """Say which generations are gone."""
-    from .state.names import name_of
+    from ..state.names import name_of
 
     names = [name_of(date) for date in dates]
     if as_json:

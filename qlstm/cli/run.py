@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_common import DATA_HELP, load, note, table
+from .common import DATA_HELP, load, note, table
 
 if TYPE_CHECKING:
-    from .runner import RunResult
+    from ..runner import RunResult
 
 __all__ = ["run"]
 
@@ -49,8 +49,8 @@ def run(
     """
     if catch_up and skip_gap:
         raise click.UsageError("--catch-up runs the missing days and --skip-gap leaves them out; give one")
-    from . import runner
-    from .strategy import load_strategy
+    from .. import runner
+    from ..strategy import load_strategy
 
     loaded = load_strategy(strategy)
     cube = load(source)

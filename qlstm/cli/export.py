@@ -21,7 +21,7 @@ def export(strategy: Path, target: Path | None, has: tuple[str, ...]) -> None:
     It holds the strategy and the parts of qlstm it uses, decides the newest day, and keeps its state where the
     server says.
     """
-    from .export import write
+    from ..export import write
 
     written = write(strategy, target, has)
     click.echo(f"{written.path}: {len(written.modules)} modules, {written.size / 1e3:,.0f} kB")

@@ -9,21 +9,13 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import click
 
-from . import __version__
-from .cli_backtest import backtest
-from .cli_check import check
-from .cli_common import load, table
-from .cli_export import export
-from .cli_models import models
-from .cli_optimize import optimize
-from .cli_run import run
-from .cli_state import state
-from .errors import QlstmError, StateChangedError
+from .. import __version__
+from ..errors import QlstmError, StateChangedError
+from . import backtest, check, data, export, models, optimize, run, state
 
 __all__ = ["main"]
 
@@ -31,67 +23,18 @@ __all__ = ["main"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="qlstm")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
+def _cli(debug: bool) -> None:
     """Stateful, machine-learned trading strategies: backtest them, run them daily, inspect what they keep."""
 
 
-cli.add_command(backtest)
-cli.add_command(check)
-cli.add_command(export)
-cli.add_command(models)
-cli.add_command(optimize)
-cli.add_command(run)
-cli.add_command(state)
-
-
-@cli.group()
-def data() -> None:
-    """Summarise, check and import data."""
-
-
-@data.command("info")
-@click.argument("source", default="sample")
-def data_info(source: str) -> None:
-    """Summarise SOURCE: size, fields, dates, gaps, liquidity."""
-    from .data import info
-
-    facts = info(load(source))
-    table([(label.replace("_", " "), _words(fact)) for label, fact in facts.items() if fact not in (None, {}, [])])
-
-
-@data.command("validate")
-@click.argument("source", default="sample")
-def data_validate(source: str) -> None:
-    """Check SOURCE: exit status 2 when it is not a cube, 1 when its prices contradict each other, else 0."""
-    from . import cube, data
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", cube.DataWarning)
-        found = cube.check(data.load(source), what=source, warn=False)
-    for sentence in found:
-        click.echo(f"{source}: {sentence}")
-    click.echo(f"{source}: structure fine, {len(found)} kinds of contradicting prices")
-    sys.exit(1 if found else 0)
-
-
-@data.command("import")
-@click.argument("source")
-@click.argument("target", type=click.Path(path_type=Path))
-def data_import(source: str, target: Path) -> None:
-    """Read SOURCE (a folder of CSV or Parquet files, or a cube) and write it as one netCDF cube to TARGET."""
-    from .data import save
-
-    cube = load(source)
-    save(cube, target)
-    click.echo(f"{target}: {' × '.join(f'{size} {dim}' for dim, size in cube.sizes.items())}")
-
-
-def _words(fact: Any) -> str:
-    if isinstance(fact, dict):
-        return ", ".join(f"{name} {value}" for name, value in fact.items())
-    if isinstance(fact, list):
-        return ", ".join(map(str, fact))
-    return f"{fact:.4g}" if isinstance(fact, float) else str(fact)
+_cli.add_command(backtest.backtest)
+_cli.add_command(check.check)
+_cli.add_command(data.data)
+_cli.add_command(export.export)
+_cli.add_command(models.models)
+_cli.add_command(optimize.optimize)
+_cli.add_command(run.run)
+_cli.add_command(state.state)
 
 
 def _one_line_warnings(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -111,8 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     logging.getLogger("qlstm.output").setLevel(logging.ERROR)  # the same sentences come as notes
     try:
-        with cli.make_context("qlstm", arguments) as context:  # `cli.main` would print a blank line on Ctrl-C
-            status = cli.invoke(context)
+        with _cli.make_context("qlstm", arguments) as context:  # `_cli.main` would print a blank line on Ctrl-C
+            status = _cli.invoke(context)
     except click.exceptions.Exit as done:  # --help and --version
         status = done.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):

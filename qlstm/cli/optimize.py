@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .cli_common import DATA_HELP, load, note, record_of
+from .common import DATA_HELP, load, note, record_of
 
 if TYPE_CHECKING:
-    from .optimizer import Range, Search
+    from ..optimizer import Range, Search
 
 __all__ = ["optimize"]
 
@@ -57,7 +57,7 @@ def optimize(
     The constants are those that the file assigns at module level. Every trial is recorded: an interrupted search goes
     on when it is started again. Prints the best trials, and what luck alone would have shown.
     """
-    from . import optimizer
+    from .. import optimizer
 
     space = dict(_parse(text) for text in sets)
     cube = load(source)
@@ -75,7 +75,7 @@ def optimize(
 
 def _parse(text: str) -> tuple[str, Range | list[Any]]:
     """Return the name and the values of ``NAME=1,2,3`` or ``NAME=1:9:log``."""
-    from .optimizer import Range
+    from ..optimizer import Range
 
     name, is_there, values = text.partition("=")
     if not is_there or not name.strip() or not values.strip():

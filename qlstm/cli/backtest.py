@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .cli_common import DATA_HELP, load, note, record_of, table
+from .common import DATA_HELP, load, note, record_of, table
 
 if TYPE_CHECKING:
-    from .multipass import Result
-    from .optimizer import Search
+    from ..multipass import Result
+    from ..optimizer import Search
 
 __all__ = ["backtest"]
 
@@ -60,8 +60,8 @@ def backtest(
     Prints its statistics and writes weights, the contest's file, state, report and manifest. Models that were trained
     before, on the same code, data and settings, are not trained again.
     """
-    from . import audit, backtester, files, modelstore, report, results
-    from .strategy import load_strategy
+    from .. import audit, backtester, files, modelstore, report, results
+    from ..strategy import load_strategy
 
     tried = _tried(trials, strategy)
     loaded = load_strategy(strategy)
@@ -106,7 +106,7 @@ def _tried(given: str | None, strategy: Path) -> Search | int | None:
     path = record_of(strategy) if given is None else Path(given)
     if given is None and not path.exists():
         return None
-    from .optimizer import read_search
+    from ..optimizer import read_search
 
     return read_search(path)
 

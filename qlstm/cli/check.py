@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .cli_common import DATA_HELP, load, note
+from .common import DATA_HELP, load, note
 
 __all__ = ["check"]
 
@@ -35,8 +35,8 @@ def check(
 
     Names the first day, asset and stage of each fault, and its fix. Exit status 1 when a check fails, else 0.
     """
-    from . import audit
-    from .strategy import load_strategy
+    from .. import audit
+    from ..strategy import load_strategy
 
     loaded = load_strategy(strategy)
     cube = load(source)

@@ -18,7 +18,7 @@ DATA_HELP = "'sample', a .nc file, or a folder of CSV or Parquet files, one per 
 
 def load(source: str) -> xr.DataArray:
     """Return the cube that the user named."""
-    from .data import load as load_data
+    from ..data import load as load_data
 
     return load_data(source)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .cli_common import table
+from .common import table
 
 __all__ = ["models"]
 
@@ -24,7 +24,7 @@ def models() -> None:
 @_FOLDER
 def _list(folder: Path | None) -> None:
     """List strategies: trainings, size, days since the last use."""
-    from .modelstore import default_folder, entries
+    from ..modelstore import default_folder, entries
 
     found: dict[str, list[tuple[int, float]]] = {}
     for entry in entries(folder or default_folder()):
@@ -42,7 +42,7 @@ def _list(folder: Path | None) -> None:
 @click.option("--strategy", help="Of this strategy only.")
 def _prune(folder: Path | None, days: float, strategy: str | None) -> None:
     """Remove models that were not used for long."""
-    from .modelstore import default_folder, prune
+    from ..modelstore import default_folder, prune
 
     gone = prune(folder or default_folder(), days, strategy)
     click.echo(f"removed {len(gone)} trainings, {sum(entry.size for entry in gone) / 1e6:.1f} MB")
