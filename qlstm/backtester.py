@@ -20,6 +20,7 @@ from .training import Trainer
 
 __all__ = ["Result", "backtest", "backtest_ml"]
 
+_SCANT = 10  # a note says so when windows leave less than one in so many days
 _SLACK = 10  # days; a loader called for N days may count them from a holiday
 
 
@@ -219,6 +220,7 @@ def backtest(
     tested = _days_to_load(start_date, end_date, test_period)
     windows = Windows(_load(load_data, data, tested + history), window, copy_windows)
     days = dates.period(windows.times, start_date, end_date, test_period, history)
+    left, wanted = len(days), len(dates.period(windows.times, start_date, end_date, test_period, 0))
     if resume and checkpoint is None:
         raise DataError("resume needs checkpoint=, the file that the interrupted run wrote")
     with generators.kept():
@@ -235,6 +237,11 @@ def backtest(
             collect_all_states=collect_all_states,
             analyze=analyze,
             progress=progress,
+        )
+    if left < wanted / _SCANT:
+        result.notes.append(
+            f"windows of {history} calendar days leave {left} of {wanted} days to predict; "
+            "an earlier start (start_date, --start) begins with shorter windows"
         )
     if check_correlation:
         result.notes.append("correlation with other submissions was not checked: only the contest's server can")

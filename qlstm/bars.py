@@ -135,8 +135,13 @@ def earned(returns: xr.DataArray, months: int = QUARTER) -> xr.DataArray:
     xr.DataArray
         Dims ``(time, asset)``, the times of `features`. NaN where any return in between is, so in the last row, and in
         the last two where the data end with a bar.
+
+    Raises
+    ------
+    DataError
+        Other dims.
     """
-    values = returns.transpose("time", "asset")
+    values = _of_dims(returns, "returns", DIMS[1:])
     rows = ends(values["time"].values, months)
     grown = np.full((len(rows), values.sizes["asset"]), np.nan)
     if len(rows) > 1:
@@ -153,10 +158,18 @@ def complete(inputs: xr.DataArray, share: float = 0.8) -> list[str]:
         Dims ``(time, asset, feature)``, of `features`.
     share : float
         How often, among the cells that have a ``close``.
+
+    Raises
+    ------
+    DataError
+        Other dims, or no feature ``close``.
     """
-    known = inputs.notnull() & inputs.sel(feature="close", drop=True).notnull()
-    counts = known.sum(("time", "asset"))
-    enough = counts >= np.maximum(share * counts.sel(feature="close", drop=True), 1)
+    inputs = _of_dims(inputs, "inputs", (*DIMS[1:], "feature"))
+    if "close" not in inputs.get_index("feature"):
+        raise DataError("inputs lack feature 'close', whose cells are counted; give those of bars.features, or add it")
+    priced = inputs.sel(feature="close", drop=True).notnull()
+    counts = (inputs.notnull() & priced).sum(("time", "asset"))
+    enough = counts >= np.maximum(share * priced.sum(), 1)
     return [str(name) for name in inputs["feature"].values[enough.values]]
 
 
@@ -166,7 +179,7 @@ def sound(data: xr.DataArray, months: int = QUARTER) -> xr.DataArray:
     Parameters
     ----------
     data : xr.DataArray
-        Cube ``(field, time, asset)``.
+        Cube ``(field, time, asset)`` with ``close``.
     months : int
         Of a bar.
 
@@ -177,7 +190,13 @@ def sound(data: xr.DataArray, months: int = QUARTER) -> xr.DataArray:
         lack, as `data.quality.examine` finds them row by row, and until the end of the last bar over which its price
         jumped or was split. A jump from one day to the next is no fault: earnings do that. Nor is a change of less
         than 60 % over a bar.
+
+    Raises
+    ------
+    DataError
+        When the data are no cube, or lack ``close``.
     """
+    data = as_cube(data, fields=("close",))
     by_row = examine(data).of("frozen", "split")
     by_bar = examine(data.isel(time=ends(data["time"].values, months))).of("jump", "split")
     times, assets = data["time"].values, data.get_index("asset")
@@ -193,6 +212,12 @@ def _firsts(times: np.ndarray, months: int) -> np.ndarray:
     moments = np.asarray(times, dtype="datetime64[ns]")
     blocks = schedule.blocks(moments, schedule.every_months(months))
     return moments.searchsorted(np.array([block[0] for block in blocks][1:], dtype="datetime64[ns]"))
+
+
+def _of_dims(array: xr.DataArray, what: str, dims: tuple[str, ...]) -> xr.DataArray:
+    if set(array.dims) != set(dims):
+        raise DataError(f"{what} must have dims ({', '.join(dims)}), got ({', '.join(map(str, array.dims))})")
+    return array.transpose(*dims)
 
 
 def _chosen(columns: dict[str, np.ndarray], only: Sequence[str] | None) -> dict[str, np.ndarray]:

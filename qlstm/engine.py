@@ -18,13 +18,12 @@ import xarray as xr
 from . import generators, schedule
 from .cube import Windows, as_cube
 from .dates import day
-from .errors import QlstmError, StrategyError, WeightsError
+from .errors import QlstmError, StrategyError, WeightsError, listed
 from .strategy import Memory, Strategy
 
 __all__ = ["batch", "extend", "prepare", "retrain", "step", "train"]
 
 _DAYS_CHECKED = 3  # sampled days on which features, and batch predictions, are compared with their causal twin
-_SHOWN = 12  # labels named in an error
 _TOLERANCE = 1e-9  # relative; the same numbers summed over another length may differ in the last bits
 
 
@@ -162,9 +161,7 @@ def _explained(error: BaseException, arguments: tuple[Any, ...]) -> str:
     cube = next((one for one in arguments if isinstance(one, xr.DataArray) and missing), None)
     if missing is None or cube is None or missing[2] not in cube.dims:
         return text
-    known = [str(label) for label in cube[missing[2]].values]
-    more = f", … ({len(known)} in all)" if len(known) > _SHOWN else ""
-    return f"{missing[1]}: the data have {', '.join(known[:_SHOWN])}{more}"
+    return f"{missing[1]}: the data have {listed(cube[missing[2]].values)}"
 
 
 def _kind(value: Any) -> str:

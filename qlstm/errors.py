@@ -15,6 +15,8 @@ QlstmError                     everything below; the command line prints it on o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = [
     "ContestError",
     "DataError",
@@ -27,6 +29,7 @@ __all__ = [
     "StateTooNewError",
     "StrategyError",
     "WeightsError",
+    "listed",
     "near",
 ]
 
@@ -80,4 +83,10 @@ def near(name: str, known: list[str]) -> str:
     import difflib  # deferred: only an error message needs it
 
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {listed(known, 20)}"
+
+
+def listed(labels: Iterable[object], most: int = 12) -> str:
+    """Return ``"a, b, c"``, or where there are more labels than `most` its first: ``"a, b, … (60 in all)"``."""
+    names = [str(label) for label in labels]
+    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")

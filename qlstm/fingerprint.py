@@ -32,10 +32,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .cube import DIMS, as_cube
 from .errors import StrategyError
 from .strategy import Strategy
 
-__all__ = ["of_data", "of_function", "of_strategy"]
+__all__ = ["of_cube", "of_data", "of_function", "of_strategy"]
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type(...), np.generic, enum.Enum, np.dtype, range, slice)
 _WRITTEN = (datetime.date, datetime.time, datetime.timedelta, PurePath, re.Pattern, Decimal, Fraction)
@@ -43,8 +44,20 @@ _NAMED = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc, logging.L
 _LIBRARIES = ("numpy", "pandas", "xarray", "torch", "numba", "scipy")
 
 
+def of_cube(cube: xr.DataArray) -> str:
+    """Return the fingerprint of a cube's labels and values, whatever file or layout they came from.
+
+    Raises
+    ------
+    DataError
+        When it is no cube.
+    """
+    cube = as_cube(cube, fields=())
+    return of_data([cube.values, *(cube[dim].values.astype(str) for dim in DIMS)])
+
+
 def of_data(data: Any) -> str:
-    """Return the fingerprint of a window, or of several by name: labels, values and names.
+    """Return the fingerprint of a window, or of several by name: labels, values, names and layout.
 
     Raises
     ------

@@ -10,12 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from . import files, output, report
+from . import files, fingerprint, output, report
 from .errors import OutputError, StateError
 from .multipass import Result
+from .report.study import trial_count
 from .state import codec
 
 __all__ = ["FILES", "save"]
@@ -50,7 +50,7 @@ def save(
     Raises
     ------
     OutputError
-        When the folder cannot be written.
+        When the folder cannot be written, or `trials` is neither a number of them nor what a search found.
     """
     folder = Path(folder)
     contents: dict[str, bytes] = {}
@@ -66,7 +66,7 @@ def save(
         result.notes.append(f"no state.out.pickle.gz: {error}")
     origin = _origin(result, data, data_name)
     if trials is not None:
-        origin["trials"] = trials if isinstance(trials, int) else len(trials.sharpe_ratios)
+        origin["trials"] = trial_count(trials)
     try:
         note = str(data.attrs.get("note", ""))
         page = report.render(result, data, note, audit, manifest=origin, trials=trials)
@@ -88,7 +88,7 @@ def _origin(result: Result, data: xr.DataArray, data_name: str) -> dict[str, Any
         "strategy": {"name": result.strategy.name, "sha256": result.strategy.code_hash, "seed": result.strategy.seed},
         "contest": result.contest.name,
         "period": [str(times[0])[:10], str(times[-1])[:10]],
-        "data": {"name": data_name, "sha256": _data_hash(data), "note": data.attrs.get("note", "")},
+        "data": {"name": data_name, "sha256": fingerprint.of_cube(data), "note": data.attrs.get("note", "")},
         "environment": {"python": platform.python_version(), "machine": platform.machine()} | _versions(),
     }
 
@@ -97,16 +97,6 @@ def _manifest(origin: dict[str, Any], notes: list[str], contents: dict[str, byte
     """Return the origin, the notes and the hashes of the files as JSON; equal runs give equal bytes."""
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     return (json.dumps(origin | {"notes": notes, "files": hashes}, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _data_hash(data: xr.DataArray) -> str:
-    """Hash labels and values of a cube, whatever file or layout it came from."""
-    digest = hashlib.sha256()
-    for dim in ("field", "asset"):
-        digest.update("\n".join(map(str, data[dim].values)).encode())
-    digest.update(data["time"].values.astype("datetime64[ns]").astype("<i8").tobytes())
-    digest.update(np.ascontiguousarray(data.transpose("field", "time", "asset").values, dtype="<f8").tobytes())
-    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:

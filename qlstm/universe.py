@@ -16,10 +16,10 @@ import pandas as pd
 import xarray as xr
 
 from . import filter
-from .errors import DataError, near
+from .errors import DataError, listed, near
 from .stats.panel import Panel, whole
 
-__all__ = ["available", "liquid", "lowest_volatility", "size", "smallest", "uncorrelated"]
+__all__ = ["available", "liquid", "lowest_volatility", "only", "size", "smallest", "uncorrelated"]
 
 _LOG = logging.getLogger("qlstm.universe")
 _TRADED_ROWS = 60  # rows in the median of close × volume, as where liquidity is derived
@@ -68,6 +68,37 @@ def liquid(data: xr.DataArray) -> list[str]:
     # Past xarray's own selection, which would cost half as much again as a strategy's indicators.
     values = data.values[tuple(last.get(dim, slice(None)) for dim in data.dims)]
     return data.get_index("asset").to_numpy()[values > 0].tolist()
+
+
+def only(data: xr.DataArray, assets: Collection[str]) -> xr.DataArray:
+    """Return the part of the data that a strategy's own list of assets names.
+
+    Parameters
+    ----------
+    data : xr.DataArray
+        Anything with the dim ``asset``.
+    assets : collection of str
+        Labels.
+
+    Returns
+    -------
+    xr.DataArray
+        In the order of `assets`.
+
+    Raises
+    ------
+    DataError
+        When the data lack one of them; names it.
+    """
+    known = data.get_index("asset")
+    missing = [name for name in assets if name not in known]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(
+            f"data lack asset {missing[0]!r}{more}; they have {listed(known, 5)}; give data "
+            "that have it (--data), or name other assets in the strategy's file"
+        )
+    return data.sel(asset=list(assets))
 
 
 def lowest_volatility(data: xr.DataArray, count: int, rows: int, members: xr.DataArray | None = None) -> xr.DataArray:

@@ -11,7 +11,7 @@ Changed   Tested on later quarters (was: other stocks in the quarters learned fr
           publication, see `asof.join` (were: known at the quarter's end, filled backwards). The latest quarters tell
           when to stop (was: the loss in training). Two layers of 32 units (were: 10 of 256 to 100 of 1024), no batch
           norm on the output. Levels of 0.55 and 0.45 (were 0.7 and 0.3, which an honest probability seldom reaches).
-Backtest  qlstm backtest strategies/alfred_direction.py
+Backtest  qlstm backtest strategies/alfred_direction.py --start 2016-01-04
 """
 
 import numpy as np

@@ -13,7 +13,7 @@ Changed   What an asset's prices were before its last fault is neither learned f
           both lists). Two layers of 32 units (were: up to 24000), linear output (was: tanh after batch norm). Columns
           that are missing or mostly empty are left out, so prices alone will do; fundamentals count from their
           publication.
-Backtest  qlstm backtest strategies/alfred_magnitude.py
+Backtest  qlstm backtest strategies/alfred_magnitude.py --start 2016-01-04
 """
 
 import numpy as np

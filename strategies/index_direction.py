@@ -13,7 +13,7 @@ Backtest  qlstm backtest strategies/index_direction.py --data etf.nc
 import xarray as xr
 
 import qlstm
-from qlstm import labels, nn, portfolio, scaling, ta
+from qlstm import labels, nn, portfolio, scaling, ta, universe
 
 ASSETS = ("AMEX:SPY", "NAS:QQQ", "AMEX:IWM")
 LENGTH = 10  # rows that the network looks back
@@ -22,7 +22,7 @@ SHORT_BELOW = -100.0  # log odds, never reached: long or flat; 0.0 is long or sh
 
 def features(data: xr.DataArray) -> xr.DataArray:
     """(field, time, asset) -> (time, asset, feature): the last return, in percent."""
-    close = data.sel(field="close", drop=True).sel(asset=list(ASSETS))
+    close = universe.only(data.sel(field="close", drop=True), ASSETS)
     return ta.roc(close, 1).expand_dims(feature=["move"]).transpose("time", "asset", "feature")
 
 
@@ -30,7 +30,7 @@ def train(data: xr.DataArray) -> dict:
     """Fit one network to the direction of all assets' returns."""
     inputs = features(data)
     scaler = scaling.fit(inputs, {"move": "standard"}, per="asset")
-    rises = labels.direction(labels.executed_return(data.sel(asset=list(ASSETS))))
+    rises = labels.direction(labels.executed_return(universe.only(data, ASSETS)))
     samples = nn.Sequences(scaling.transform(scaler, inputs), rises, length=LENGTH, horizon=labels.horizon())
     early, late = samples.split(0.2)
     network = nn.LSTM(hidden=16, layers=1)

@@ -7,7 +7,7 @@ State     The last weights and those before them, with their date: today's are a
 Source    The LSTM-state example of the Quantiacs contest; docs/systems.md compares the two.
 Changed   The label is the return that can be traded, unknown on the last two rows (was: the move to the next open, over
           before the trade; the last row called a fall). Missing inputs are left out (were back-filled). A network runs
-          over its whole window and its last output counts (was: the last row alone, from an empty memory). One network
+          over 100 rows and its last output counts (was: the last row alone, from an empty memory). One network
           learns from all chosen stocks by Adam (was: one for each, from 69 rows, by 20 steps of LBFGS without line
           search, which finds nothing even where something is planted). Scores are centred: what is not expected to rise
           is not held (all were near 0.5, so nearly 1/N). Weights are normalised before they are averaged (were raw for
@@ -25,6 +25,7 @@ CALM_ASSETS = 12
 VOLATILITY_WINDOW = 60  # rows
 SMOOTHING = 10  # rows of the weighted average
 LARGEST = 0.1  # share of capital in one asset
+LENGTH = 100  # rows scored: always as many, for a network remembers where they began
 
 
 def features(data: xr.DataArray) -> xr.DataArray:
@@ -46,9 +47,10 @@ def calmest(data: xr.DataArray) -> list[str]:
 
 
 def score(models: nn.Models, data: xr.DataArray) -> xr.DataArray:
-    """Return how much likelier than not each asset rises, dims (asset); the network runs over the whole window."""
+    """Return how much likelier than not each asset rises, dims (asset)."""
     known = {asset: group for asset, group in models.groups.items() if asset in data.asset}
-    return nn.predict(models, features(data.sel(asset=list(known))), known).isel(time=-1, drop=True) - 0.5
+    inputs = features(data.sel(asset=list(known)).isel(time=slice(-LENGTH, None)))
+    return nn.predict(models, inputs, known).isel(time=-1, drop=True) - 0.5
 
 
 def predict(models: nn.Models, data: xr.DataArray, state: dict | None) -> tuple[xr.DataArray, dict]:
@@ -68,6 +70,6 @@ strategy = qlstm.Strategy(
     predict=predict,
     contest="stocks_nasdaq100",
     train_period=100,
-    lookback_period=155,
+    lookback_period=155,  # holds 100 rows
     retrain_interval=180,
 )

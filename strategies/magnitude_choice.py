@@ -8,7 +8,7 @@ Changed   The forecast is `alfred_magnitude`'s: a return, from prices without fa
           left, of which 53.7 % won.) Filled at the next open and at a cost (was: at the close that gave the signal,
           for nothing). A forecast of 0 is no position (was: a short one). Returns compound (were: added up).
 Look      `qlstm.ledger.of_weights(result.weights, cube)`: what is left without one asset, without one trade.
-Backtest  qlstm backtest strategies/magnitude_choice.py
+Backtest  qlstm backtest strategies/magnitude_choice.py --start 2016-01-04
 """
 
 import numpy as np

@@ -14,7 +14,7 @@ Backtest  qlstm backtest strategies/spy_rotation.py --data etf.nc
 import xarray as xr
 
 import qlstm
-from qlstm import labels, nn, portfolio, scaling, ta
+from qlstm import labels, nn, portfolio, scaling, ta, universe
 
 INDEX = "AMEX:SPY"
 SECTORS = ("AMEX:XLB", "AMEX:XLE", "AMEX:XLF", "AMEX:XLI", "AMEX:XLK", "AMEX:XLP", "AMEX:XLU", "AMEX:XLV", "AMEX:XLY")
@@ -25,7 +25,7 @@ INPUTS = ("range",)  # or ("rsi", "macd", "atr", "roc"), the comment's, or any o
 
 def features(data: xr.DataArray) -> xr.DataArray:
     """(field, time, asset) -> (time, asset, feature): the inputs chosen, of the index alone."""
-    index = data.sel(asset=[INDEX])
+    index = universe.only(data, [INDEX])
     high, low, close = (index.sel(field=field, drop=True) for field in ("high", "low", "close"))
     line, _, _ = ta.macd(close, 12, 26, 9)
     known = {
@@ -45,7 +45,7 @@ def train(data: xr.DataArray) -> dict:
     """Fit one network to the index's returns, and note its mean forecast."""
     inputs = features(data)
     scaler = scaling.fit(inputs, {".*": "standard"}, per="asset")
-    earned = labels.executed_return(data.sel(asset=[INDEX]))
+    earned = labels.executed_return(universe.only(data, [INDEX]))
     target = earned / float(earned.std())
     network = nn.LSTM(input_dim=len(INPUTS), hidden=8, layers=1)
     inputs = scaling.transform(scaler, inputs)
@@ -62,6 +62,7 @@ def forecast(models: dict, data: xr.DataArray) -> xr.DataArray:
 def predict(models: dict, data: xr.DataArray) -> xr.DataArray:
     """Hold equal shares of what is liquid in the group that the forecast chooses."""
     liquid = data.sel(field="is_liquid", drop=True).isel(time=-1, drop=True)
+    liquid = universe.only(liquid, SECTORS + INVERSE + LONG)
     return portfolio.group_rotation(float(forecast(models, data)[-1]), SECTORS + INVERSE, LONG, liquid)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 import qlstm
-from qlstm import labels, nn, portfolio, scaling
+from qlstm import labels, nn, portfolio, scaling, universe
 
 ASSETS = ("AMEX:SPY",)
 PAST = 21  # returns in historical volatility
@@ -31,7 +31,7 @@ def deviation(data: xr.DataArray, rows: int) -> xr.DataArray:
 
 def features(data: xr.DataArray) -> xr.DataArray:
     """(field, time, asset) -> (time, asset, feature): premium and slope."""
-    data = data.sel(asset=list(ASSETS))
+    data = universe.only(data, ASSETS)
     known = set(PROXIES) <= set(data.field.values)
     near, far = (data.sel(field=f, drop=True) if known else deviation(data, n) for f, n in PROXIES.items())
     both = xr.concat([near - deviation(data, PAST), near / far], xr.Variable("feature", ["premium", "slope"]))
@@ -42,7 +42,7 @@ def train(data: xr.DataArray) -> dict:
     """Fit one network per asset to its returns."""
     inputs = features(data)
     scaler = scaling.fit(inputs, {".*": "standard"}, per="asset")
-    earned = labels.executed_return(data.sel(asset=list(ASSETS)))
+    earned = labels.executed_return(universe.only(data, ASSETS))
     network = nn.LSTM(input_dim=2, hidden=8, layers=1)
     inputs = scaling.transform(scaler, inputs)
     models = nn.fit(network, inputs, earned / earned.std("time"), optimizer=nn.Adam(lr=0.01), epochs=40)

@@ -59,7 +59,10 @@ def made(weights, data):
 
 
 class Page(HTMLParser):
-    """What a page holds, as far as the tests ask: tags with attributes, tables as rows of texts, texts of classes."""
+    """What a page holds, as far as the tests ask: tags with attributes, tables as rows of texts, texts of classes.
+
+    Numbers are such that `float` reads them: the page's own minus sign is replaced.
+    """
 
     def __init__(self, text):
         super().__init__()
@@ -83,6 +86,7 @@ class Page(HTMLParser):
         assert self._inside.pop()[0] == tag, f"{tag} closed out of order"
 
     def handle_data(self, text):
+        text = re.sub(r"−(?=\d)", "-", text)
         tag, attributes = self._inside[-1] if self._inside else ("", {})
         if tag in ("td", "th"):
             self.tables[-1]["rows"][-1][-1] += text

@@ -48,6 +48,18 @@ def test_a_walk_equals_the_plain_loop():
     assert result.state == state
 
 
+def test_windows_that_leave_few_days_to_predict_are_told_with_the_way_out():
+    size = len(DAYS) - 2  # rows; a window of so many calendar days reaches some days farther
+    days = int((DAYS[size] - DAYS[0]) / np.timedelta64(1, "D"))
+    result = qlstm.backtest(strategy=equal_weights, data=CUBE, lookback_period=days, build_plots=False, progress=False)
+    told = f"windows of {days} calendar days leave 2 of {len(DAYS)} days to predict; an earlier start"
+    assert any(note.startswith(told) for note in result.notes), result.notes
+    early = qlstm.backtest(
+        strategy=equal_weights, data=CUBE, lookback_period=days, start_date=DAYS[-2], build_plots=False, progress=False
+    )
+    assert not any("earlier start" in note for note in early.notes)
+
+
 def test_a_model_is_trained_exactly_once_per_retrain_date():
     trained = []
 
@@ -243,7 +255,7 @@ def test_progress_is_plain_lines_when_not_on_a_terminal(monkeypatch, capsys):
     qlstm.backtest(strategy=equal_weights, data=CUBE, lookback_period=30, start_date="2016-02-01", analyze=False)
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith("backtest equal_weights: 18 of 18 days, 100 %")
-    assert "left" in lines[0]
+    assert ["left" in line for line in lines] == [False] * 10 + [True] * 8  # once some days have shown it
 
 
 def test_memory_does_not_grow_with_the_days():

@@ -26,6 +26,11 @@ strategy = qlstm.Strategy(predict=predict, lookback_period=20)
 """
 
 
+TWICE = ["--data", "a.nc", "--data", "b.nc"]
+COMMANDS = [[name, "idea.py"] for name in ("backtest", "run", "check")]
+COMMANDS.append(["optimize", "idea.py", "--set", "A=1", "--set", "B=1", "--start", "2015-06-01"])
+
+
 @pytest.fixture
 def work(tmp_path, monkeypatch):
     """A folder with a strategy and a cube, as the working directory."""
@@ -205,6 +210,8 @@ def test_a_bad_strategy_is_one_line_and_status_2_and_earlier_results_stay(work, 
             ["backtest", "idea.py", "--data", "cube.nc", "--start", "3000-01-01"],
             "start date '3000-01-01' is not a date",
         ),
+        *((command + TWICE, "--data is given 2 times, a.nc and b.nc; give it once") for command in COMMANDS),
+        (["state", "show", "--state-dir", "a", "--state-dir", "b"], "--state-dir is given 2 times, a and b"),
         (["backtest"], "Missing argument"),
         (["fly"], "No such command"),
     ],

@@ -115,6 +115,25 @@ def test_a_failure_is_on_record_and_comes_last(tmp_path):
         optimizer.read_experiments(tmp_path / "nowhere")
 
 
+def test_a_validation_that_is_no_number_has_failed_and_is_never_the_best(tmp_path, calls):
+    grid = {"validation_of": ["nan", "-inf", "0.5", "inf"]}
+
+    def run(data, validation_of):
+        return {"validation": float(validation_of), "test": 0.0}
+
+    found = optimizer.experiment(run, X, grid, folder=tmp_path)
+    assert found["validation_of"][0] == "0.5"
+    assert found["error"].isna().tolist() == [True, False, False, False]
+    assert set(found["error"][1:]) == {
+        f"validation is {value}, not a finite number: did the fit diverge?" for value in ("nan", "-inf", "inf")
+    }
+    assert found["validation"][1:].isna().all()
+    optimizer.experiment(run, X, grid, folder=tmp_path)
+    assert len(calls) == 4  # a failure is on record as well
+    with pytest.raises(QlstmError, match="all 1 trials failed, the first with validation_of='nan': validation is nan"):
+        optimizer.experiment(run, X, {"validation_of": ["nan"]}, folder=tmp_path)
+
+
 def test_a_grid_that_died_goes_on_where_it_stopped(tmp_path, monkeypatch):
     def echo(data, n):
         return {"validation": n}

@@ -35,6 +35,13 @@ def test_a_trade_runs_from_the_open_after_it_was_decided_to_the_open_after_it_wa
     assert trade["closed"]
 
 
+def test_weights_of_one_day_are_not_traded_yet():
+    cube = market(60, 2)
+    weights = book(cube, {0: (0.5, 0.5)})
+    for row in (0, 30, 59):
+        assert len(ledger.of_weights(weights.isel(time=[row]), cube).trades) == 0
+
+
 def plain_return(cube, asset, start, end, sign, slippage):
     """One position of the whole capital: bought at the open of `start`, sold at the open of `end`, kept at full size.
 

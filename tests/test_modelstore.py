@@ -219,6 +219,27 @@ def test_what_a_function_encloses_defaults_to_or_names_is_part_of_its_fingerprin
     assert strategy(with_default(1)) != strategy(with_default(2))
 
 
+def test_a_cube_has_one_fingerprint_whatever_holds_it(tmp_path):
+    cube = market(days=30, assets=3).astype(np.float32)
+    qlstm.data.save(cube, tmp_path / "cube.nc")
+    objects = {dim: cube[dim].values.astype(object) for dim in ("field", "asset")}
+    days = cube.get_index("time").as_unit("s")
+    others = [
+        qlstm.data.load(tmp_path / "cube.nc").sel(field=cube.field),
+        cube.transpose("asset", "time", "field")
+        .astype(float)
+        .rename("another")
+        .assign_coords(objects | {"time": days}),
+        cube.assign_coords(made=1).assign_attrs(note="a note"),
+    ]
+    assert {fingerprint.of_cube(other) for other in others} == {fingerprint.of_cube(cube)}
+    later = cube.assign_coords(time=cube.time + np.timedelta64(1, "D"))
+    wrong = cube.copy()
+    wrong[3, 5, 1] += 0.01
+    for other in (wrong, later, cube[::-1], cube.assign_coords(asset=["A", "B", "C"]), cube.fillna(0.0)[:, :, :2]):
+        assert fingerprint.of_cube(other) != fingerprint.of_cube(cube)
+
+
 def test_what_is_no_value_is_named():
     with pytest.raises(StrategyError, match=r"train\.scale is a _thread.lock, whose content cannot be told"):
         fingerprint.of_strategy(qlstm.Strategy(train=made_by(threading.Lock()), predict=lambda models, data: None))

@@ -13,6 +13,7 @@ from qlstm.report.headline import interval
 from qlstm.report.market import RANDOM
 from qlstm.report.study import Study
 from qlstm.significance import TrackRecord
+from qlstm.strategy import Strategy
 
 
 @pytest.fixture
@@ -120,6 +121,26 @@ def test_turnover_adds_up_to_the_statistic(result, data):
 def test_a_model_is_dated_by_the_day_it_was_trained(result):
     assert len(TRAINED) > 3
     assert training.trained_days(result).tolist() == np.array(TRAINED).tolist()
+
+
+def test_a_training_on_a_day_without_a_prediction_keeps_its_date(data):
+    trained = []
+
+    def train(window):
+        trained.append(window["time"].values[-1])
+
+    def predict(models, window):
+        weights = window.sel(field="close", drop=True).notnull() * 0.1
+        return weights.sel(time=~weights["time"].isin(trained[1:]))
+
+    periods = {"train_period": 80, "lookback_period": 30, "retrain_interval": 60, "predict_each_day": False}
+    found = run(Strategy(train=train, predict=predict, name="toy", **periods), data, start_date=START)
+    assert len(trained) > 3
+    assert set(trained) & set(found.raw.time.values) == {trained[0]}
+    assert training.trained_days(found).tolist() == np.array(trained).tolist()
+    days = data.time.values
+    between = np.count_nonzero((days > trained[1]) & (days < trained[2]))  # its own day has no row
+    assert training.retrains(Study(found))[1].rows[1][:2] == [str(trained[1])[:10], str(between)]
 
 
 def test_a_model_earns_from_the_row_after_its_training(result, data):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reports
 import xarray as xr
-from reports import Page, charts, made, run, trace
+from reports import START, Page, charts, made, run, trace
 from toys import equal_weights, market
 
 from qlstm import report
@@ -81,6 +81,13 @@ def test_every_colour_of_a_chart_is_in_the_style_sheet(page):
     assert len(used) > 6
     assert used <= light
     assert light - {"strength"} <= dark
+
+
+def test_every_negative_number_has_the_sign_that_the_charts_write(page):
+    read = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    assert len(re.findall(r"[\s>(]−\d", read)) > 50
+    assert not re.findall(r"[\s>(]-\d", read)
+    assert f"{START} to " in read  # dates are as they were
 
 
 def test_equal_results_give_equal_pages(result, data, page):

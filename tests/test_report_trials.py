@@ -1,6 +1,7 @@
 """How many versions were tried: the number reaches the page, from the caller, the command line or a search's record."""
 
 import json
+import re
 import types
 
 import numpy as np
@@ -53,9 +54,14 @@ def test_more_trials_leave_less(result):
     assert chances == sorted(set(chances), reverse=True)
 
 
-def test_less_than_one_trial_is_refused(result):
-    with pytest.raises(OutputError, match="trials must be at least 1, the strategy that is reported, got 0"):
-        report.render(result, trials=0)
+@pytest.mark.parametrize("trials", [0, -3, 2.5, True, "x", [0.1, 0.2]])
+def test_what_is_neither_a_number_of_trials_nor_a_search_is_refused(result, tmp_path, trials):
+    message = f"trials must be a whole number of 1 or more, or the record of a search; got {re.escape(repr(trials))}"
+    with pytest.raises(OutputError, match=message):
+        report.write(result, tmp_path / "report.html", trials=trials)
+    with pytest.raises(OutputError, match=message):
+        results.save(result, tmp_path, reports.spotty(), "toy", trials=trials)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_manifest_has_the_number_of_trials_where_it_is_known(result, tmp_path, monkeypatch):
@@ -131,11 +137,11 @@ def test_a_number_of_trials_goes_before_the_record(work, capsys, saved):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
-    [("nowhere.jsonl", "neither a whole number from 1 nor a file of trials"), ("0", "trials must be at least 1")],
+    ("given", "shown"),
+    [("nowhere.jsonl", "'nowhere.jsonl'"), ("0", "0"), ("-3", "'-3'"), ("1.5", "'1.5'"), ("²", "'²'")],
 )
-def test_trials_that_cannot_be_are_named_before_the_backtest(work, capsys, given, message):
+def test_trials_that_cannot_be_are_named_before_the_backtest(work, capsys, given, shown):
     status, _, err = call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--trials", given)
-    assert status == 2
-    assert message in err.splitlines()[-1]
+    message = f"trials must be a whole number of 1 or more, or the record of a search; got {shown}"
+    assert (status, err) == (2, f"error: {message}\n")
     assert not (work / "results").exists()

@@ -112,6 +112,14 @@ def test_what_is_missing_is_named():
         bars.features(cube, only=["close", "delta_margin_net"])
     with pytest.raises(DataError, match="no bar of 3 months begins and ends in the data, 2015-01-01 to 2015-05-20"):
         bars.features(cube[:, :100])
+    with pytest.raises(DataError, match="data lacks field 'close'"):
+        bars.sound(cube.drop_sel(field="close"))
+    with pytest.raises(DataError, match="inputs lack feature 'close'"):
+        bars.complete(bars.features(cube, only=["vol"]))
+    with pytest.raises(DataError, match=r"inputs must have dims \(time, asset, feature\), got \(field, time, asset\)"):
+        bars.complete(cube)
+    with pytest.raises(DataError, match=r"returns must have dims \(time, asset\), got \(field, time, asset\)"):
+        bars.earned(cube)
 
 
 def test_columns_that_are_mostly_empty_are_left_out():

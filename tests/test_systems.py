@@ -11,7 +11,7 @@ from toys import market
 import qlstm
 from qlstm import audit, garch, labels, nn, significance
 from qlstm.data import synthetic
-from qlstm.errors import WeightsError
+from qlstm.errors import DataError
 from qlstm.metrics import shift_report
 
 ROWS = 69  # of the window that lstm_state and lstm_careful train on
@@ -256,8 +256,19 @@ def test_taking_out_the_planted_input_costs_most_in_nineteen_of_twenty_markets()
 def test_a_group_that_names_an_unknown_asset_is_refused_by_name():
     cube = renamed(market(days=300, assets=20), assets_of("spy_rotation")[:-1])
     strategy = functions("spy_rotation")
-    with pytest.raises(WeightsError, match="AMEX:SHY"):
+    with pytest.raises(DataError, match="data lack asset 'AMEX:SHY'; they have AMEX:SPY, AMEX:XLB"):
         strategy["predict"](strategy["train"](cube), cube)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_data_without_the_assets_a_strategy_names_are_refused_with_a_fix(name):
+    cube = market(days=40, assets=6)
+    message = (
+        r"data lack asset 'AMEX:SPY'( and 2 more)?; they have TOY:000, TOY:001, TOY:002, TOY:003, TOY:004, … "
+        r"\(6 in all\); give data that have it \(--data\), or name other assets in the strategy's file"
+    )
+    with pytest.raises(DataError, match=message):
+        functions(name)["train"](cube)
 
 
 # V24: index_direction

@@ -31,6 +31,16 @@ def delisted(data, asset, after):
     return gone
 
 
+def test_only_what_is_named_is_left_in_that_order_and_what_lacks_is_named():
+    data = toys.market(days=3, assets=4)
+    assert universe.only(data[3, -1], ["TOY:003", "TOY:001"]).asset.values.tolist() == ["TOY:003", "TOY:001"]
+    xr.testing.assert_identical(universe.only(data, ("TOY:002",)), data[:, :, 2:3])
+    with pytest.raises(
+        DataError, match="lack asset 'A' and 1 more; they have TOY:000, TOY:001, TOY:002, TOY:003; give"
+    ):
+        universe.only(data, ["TOY:000", "A", "B"])
+
+
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("cut", [25, 70, 119])
 def test_the_future_changes_nothing(mask, cut):

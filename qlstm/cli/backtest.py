@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import DATA_HELP, load, note, record_of, table
+from .common import DATA, load, note, option, record_of, table
 
 if TYPE_CHECKING:
     from ..multipass import Result
@@ -23,25 +23,21 @@ _NONE = "none"
 
 @click.command()
 @click.argument("strategy", type=_PATH)
-@click.option("--data", "source", default="sample", show_default=True, help=DATA_HELP)
-@click.option("--start", help="First day to predict; by default the first with full windows.")
-@click.option("--end", help="Last day to predict; nothing after it is touched.")
-@click.option("--out", type=_PATH, help="Folder for the files.  [default: results/<strategy>]")
+@DATA
+@option("--start", help="First day to predict; by default the first with full windows.")
+@option("--end", help="Last day to predict; nothing after it is touched.")
+@option("--out", type=_PATH, help="Folder for the files.  [default: results/<strategy>]")
 @click.option("--check", is_flag=True, help="Audit the strategy too, as `qlstm check` does, on the report page.")
-@click.option(
+@option(
     "--trials",
     metavar="N|FILE",
     help="Versions tried before this one was picked: their number, or the record of a search. The report deflates the "
     "Sharpe ratio for them.  [default: trials/<strategy>.jsonl, if there is one]",
 )
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run into the same folder stopped.")
-@click.option(
-    "--jobs", default=1, show_default=True, help="Processes for trainings that qlstm.nn does not do; -1: all."
-)
-@click.option("--dask", metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, tcp://host:port.")
-@click.option(
-    "--models", type=_PATH, help="Folder that keeps trained models, or 'none'.  [default: ~/.cache/qlstm/models]"
-)
+@option("--jobs", default=1, show_default=True, help="Processes for trainings that qlstm.nn does not do; -1: all.")
+@option("--dask", metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, tcp://host:port.")
+@option("--models", type=_PATH, help="Folder that keeps trained models, or 'none'.  [default: ~/.cache/qlstm/models]")
 def backtest(
     strategy: Path,
     source: str,
@@ -95,20 +91,15 @@ def backtest(
 
 def _tried(given: str | None, strategy: Path) -> Search | int | None:
     """Return how often was tried: the number given, or what is on record; None for neither."""
-    if given is not None and given.isdigit():
-        if int(given) < 1:
-            raise click.BadParameter("trials must be at least 1, the version that is backtested", param_hint="--trials")
-        return int(given)
-    if given is not None and not Path(given).is_file():
-        raise click.BadParameter(
-            f"{given!r} is neither a whole number from 1 nor a file of trials", param_hint="--trials"
-        )
-    path = record_of(strategy) if given is None else Path(given)
-    if given is None and not path.exists():
-        return None
     from ..optimizer import read_search
+    from ..report.study import trial_count
 
-    return read_search(path)
+    if given is None:
+        path = record_of(strategy)
+        return read_search(path) if path.exists() else None
+    if given.isdecimal():
+        return trial_count(int(given))
+    return read_search(given) if Path(given).is_file() else trial_count(given)
 
 
 def _relevant(tried: Search | int | None, result: Result) -> Search | int | None:

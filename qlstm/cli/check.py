@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
-from .common import DATA_HELP, load, note
+from .common import DATA, load, note, option
 
 __all__ = ["check"]
 
 
 @click.command()
 @click.argument("strategy", type=click.Path(path_type=Path))
-@click.option("--data", "source", default="sample", show_default=True, help=DATA_HELP)
-@click.option("--start", help="First day to look at; by default the last 120 trading days are.")
-@click.option("--end", help="Last day to look at.")
-@click.option("--only", help="Families or checks, with commas: look-ahead,parity,determinism,contest,data.")
+@DATA
+@option("--start", help="First day to look at; by default the last 120 trading days are.")
+@option("--end", help="Last day to look at.")
+@option("--only", help="Families or checks, with commas: look-ahead,parity,determinism,contest,data.")
 @click.option("--thorough", is_flag=True, help="Look at every day instead of a few.")
-@click.option("--earlier", help="The same data as downloaded earlier, to find what was changed since.")
+@option("--earlier", help="The same data as downloaded earlier, to find what was changed since.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(
     strategy: Path,

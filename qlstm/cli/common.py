@@ -1,19 +1,41 @@
-"""What several commands share: how data are named and read, how notes and tables are printed."""
+"""What several commands share: options, how data are named and read, how notes and tables are printed."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DATA_HELP", "load", "note", "record_of", "table"]
+__all__ = ["DATA", "load", "note", "option", "record_of", "table"]
 
-DATA_HELP = "'sample', a .nc file, or a folder of CSV or Parquet files, one per asset."
+
+def option(*names: str, default: Any = None, **settings: Any) -> Callable[[Any], Any]:
+    """Declare an option with a value, as `click.option` does; given twice it is an error: click takes the last."""
+    given = () if default is None else (default,)
+    return click.option(*names, default=given, multiple=True, callback=_only, **settings)
+
+
+def _only(_: click.Context, parameter: click.Parameter, values: tuple[Any, ...]) -> Any:
+    if len(values) > 1:
+        given = " and ".join(map(str, values))
+        raise click.UsageError(f"{parameter.opts[0]} is given {len(values)} times, {given}; give it once")
+    return values[0] if values else None
+
+
+DATA = option(
+    "--data",
+    "source",
+    default="sample",
+    show_default=True,
+    help="'sample', a .nc file, or a folder of CSV or Parquet files, one per asset.",
+)
+"""The data of a command; its parameter is `source`."""
 
 
 def load(source: str) -> xr.DataArray:

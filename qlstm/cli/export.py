@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .common import option
+
 __all__ = ["export"]
 
 _PATH = click.Path(path_type=Path)
@@ -13,7 +15,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("strategy", type=_PATH)
-@click.option("--to", "target", type=_PATH, help="A .py or .ipynb file.  [default: <strategy>_submission.py]")
+@option("--to", "target", type=_PATH, help="A .py or .ipynb file.  [default: <strategy>_submission.py]")
 @click.option("--has", multiple=True, metavar="PACKAGE", help="A package the server has beside the usual ones.")
 def export(strategy: Path, target: Path | None, has: tuple[str, ...]) -> None:
     """Write STRATEGY as one self-contained file for a contest's server.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from .common import table
+from .common import option, table
 
 __all__ = ["models"]
 
-_FOLDER = click.option(
+_FOLDER = option(
     "--models", "folder", type=click.Path(path_type=Path), help="Their folder.  [default: ~/.cache/qlstm/models]"
 )
 
@@ -38,8 +38,8 @@ def _list(folder: Path | None) -> None:
 
 @models.command("prune")
 @_FOLDER
-@click.option("--days", default=30.0, show_default=True, help="Remove what was not used for so many days; 0: all.")
-@click.option("--strategy", help="Of this strategy only.")
+@option("--days", default=30.0, show_default=True, help="Remove what was not used for so many days; 0: all.")
+@option("--strategy", help="Of this strategy only.")
 def _prune(folder: Path | None, days: float, strategy: str | None) -> None:
     """Remove models that were not used for long."""
     from ..modelstore import default_folder, prune

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import DATA_HELP, load, note, record_of
+from .common import DATA, load, note, option, record_of
 
 if TYPE_CHECKING:
     from ..optimizer import Range, Search
@@ -22,7 +22,7 @@ _FIGURES = ["score", "sharpe_ratio", "mean_return", "volatility", "max_drawdown"
 
 @click.command()
 @click.argument("strategy", type=_PATH)
-@click.option("--data", "source", default="sample", show_default=True, help=DATA_HELP)
+@DATA
 @click.option(
     "--set",
     "sets",
@@ -31,16 +31,16 @@ _FIGURES = ["score", "sharpe_ratio", "mean_return", "volatility", "max_drawdown"
     metavar="NAME=VALUES",
     help="A constant: 1,2,3, or a range 1:9[:log].",
 )
-@click.option("--start", required=True, help="First day of every backtest.")
-@click.option("--end", help="Last day; keep later ones back, to test the best on.")
-@click.option(
+@option("--start", required=True, help="First day of every backtest.")
+@option("--end", help="Last day; keep later ones back, to test the best on.")
+@option(
     "--method", default="grid", show_default=True, type=click.Choice(["grid", "random", "optuna"]), help="What to try."
 )
-@click.option("--trials", type=int, help="How many sets random and optuna draw.")
-@click.option("--seed", default=42, show_default=True, help="Of the draws.")
-@click.option("--jobs", default=1, show_default=True, help="Trials at once, each a process; -1: one for each core.")
-@click.option("--dask", metavar="ADDRESS", help="Run trials on the Dask cluster of this scheduler, tcp://host:port.")
-@click.option(
+@option("--trials", type=int, help="How many sets random and optuna draw.")
+@option("--seed", default=42, show_default=True, help="Of the draws.")
+@option("--jobs", default=1, show_default=True, help="Trials at once, each a process; -1: one for each core.")
+@option("--dask", metavar="ADDRESS", help="Run trials on the Dask cluster of this scheduler, tcp://host:port.")
+@option(
     "--record", type=_PATH, help="File that keeps every trial; goes on from it.  [default: trials/<strategy>.jsonl]"
 )
 def optimize(

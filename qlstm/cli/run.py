@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import DATA_HELP, load, note, table
+from .common import DATA, load, note, option, table
 
 if TYPE_CHECKING:
     from ..runner import RunResult
@@ -29,9 +29,9 @@ def _flag(name: str, text: str) -> Callable[[Any], Any]:
 
 @click.command()
 @click.argument("strategy", type=_PATH)
-@click.option("--data", "source", default="sample", show_default=True, help=DATA_HELP)
-@click.option("--state-dir", default="state", show_default=True, type=_PATH)
-@click.option("--date", help="The day to decide; the data's last one by default.")
+@DATA
+@option("--state-dir", default="state", show_default=True, type=_PATH)
+@option("--date", help="The day to decide; the data's last one by default.")
 @_flag("--catch-up", "Run each missing trading day first, in order.")
 @_flag("--skip-gap", "Go on though trading days are missing.")
 @_flag("--strict", "Refuse (exit status 1) when code, libraries, contest or past data have changed.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import StateError
+from .common import option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["state"]
 
 _PATH = click.Path(path_type=Path)
-_HOME: Callable[[Any], Any] = click.option(
+_HOME: Callable[[Any], Any] = option(
     "--state-dir", type=_PATH, default="state", show_default=True, help="Where dates are looked up."
 )
 _JSON: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -125,7 +126,7 @@ def _rollback(path: Path, date: str, as_json: bool) -> None:
 
 @state.command("prune", short_help="Remove the oldest days.")
 @click.argument("path", type=_PATH)
-@click.option("--keep", type=int, required=True, help="How many of the newest generations stay.")
+@option("--keep", type=int, required=True, help="How many of the newest generations stay.")
 @_JSON
 def _prune(path: Path, keep: int, as_json: bool) -> None:
     """Remove the oldest generations; nothing is ever removed otherwise."""
@@ -139,7 +140,7 @@ def _prune(path: Path, keep: int, as_json: bool) -> None:
 @click.argument("source", type=_PATH)
 @click.argument("target", type=_PATH)
 @click.option("--plain", is_flag=True, help="Write what the established toolbox and notebooks read; else our own form.")
-@click.option("--strategy", "file", type=_PATH, help="The strategy's file, where models are of its classes.")
+@option("--strategy", "file", type=_PATH, help="The strategy's file, where models are of its classes.")
 def _convert(source: Path, target: Path, plain: bool, file: Path | None) -> None:
     """Read SOURCE, of any origin, and write it to TARGET in our own form, or with --plain as an ordinary pickle."""
     from .. import files

@@ -76,7 +76,7 @@ def of_weights(
 
 def _held(target: np.ndarray, at: np.ndarray, panel: Panel, cost: np.ndarray) -> np.ndarray:
     """Return the weight in force after each open, (time, asset): what could not be traded stays as it was."""
-    wanted = np.where((at >= 0)[:, np.newaxis], target[at], 0.0)
+    wanted = np.where((at >= 0)[:, np.newaxis], target[np.maximum(at, 0)], 0.0)
     open_, close = panel["open"], panel["close"]
     unlocked = np.isfinite(open_) & np.isfinite(close) & np.isfinite(cost) & (open_ > _NO_PRICE)
     return pd.DataFrame(np.where(unlocked, wanted, np.nan)).ffill().fillna(0.0).to_numpy()

@@ -49,8 +49,9 @@ def experiment(
     ----------
     run : callable
         ``run(data, **arguments) -> figures``, a mapping of names to numbers. One is ``validation``, a loss by which the
-        best is chosen: the smaller the better. ``epochs``, where there is one, gives the seconds per epoch. It must be
-        pure; the global random generators are seeded for it.
+        best is chosen: the smaller the better; where it is NaN or infinite, the experiment has failed. ``epochs``,
+        where there is one, gives the seconds per epoch. The function must be pure; the global random generators are
+        seeded for it.
     data : xr.DataArray or mapping of str to xr.DataArray
         What it is given.
     space : mapping of str to sequence
@@ -158,7 +159,10 @@ def _checked(figures: Any) -> dict[str, float]:
     if not isinstance(figures, Mapping) or _CHOSEN_BY not in figures:
         shown = list(figures) if isinstance(figures, Mapping) else type(figures).__name__
         raise QlstmError(f"the function returned {shown}; return a mapping of figures with {_CHOSEN_BY!r}, a loss")
-    return {str(name): float(value) for name, value in figures.items()}
+    numbers = {str(name): float(value) for name, value in figures.items()}
+    if not math.isfinite(numbers[_CHOSEN_BY]):
+        raise QlstmError(f"{_CHOSEN_BY} is {numbers[_CHOSEN_BY]}, not a finite number: did the fit diverge?")
+    return numbers
 
 
 def _table(rows: list[tuple[Setting, Trial]]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -23,6 +24,7 @@ from .study import Study
 
 __all__ = ["render", "write"]
 
+_MINUS = re.compile(r"(?<![^\s(])-(?=\d)")  # not that of dates, names and options
 _NO_DATA = "Left out: it needs the data. Pass data= (the cube that was run on) to the report."
 
 
@@ -217,4 +219,9 @@ def _resource(name: str) -> str:
 def _template() -> Any:
     jinja2 = _library("jinja2")
     rules = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
-    return jinja2.Environment(**rules).from_string(_resource("page.html"))
+    return jinja2.Environment(**rules, finalize=_signed).from_string(_resource("page.html"))
+
+
+def _signed(value: Any) -> Any:
+    """Return text with the sign that plotly's charts write before a negative number; scripts and styles as they are."""
+    return _MINUS.sub("−", value) if type(value) is str else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from ..multipass import Result
 from .market import Market, Performance
 from .parts import number
 
-__all__ = ["Study"]
+__all__ = ["Study", "trial_count"]
 
 _LEAST = 20  # rows of a part that its Sharpe ratio is given for
 
@@ -41,7 +42,7 @@ class Study:
     Raises
     ------
     OutputError
-        When the backtest has no statistics, the data are not its own, or there was less than one trial.
+        When the backtest has no statistics, the data are not its own, or `trials` is refused by `trial_count`.
     """
 
     def __init__(
@@ -54,8 +55,7 @@ class Study:
     ) -> None:
         if result.stats is None:
             raise OutputError("this backtest has no statistics; run it with analyze=True")
-        if isinstance(trials, int) and trials < 1:
-            raise OutputError(f"trials must be at least 1, the strategy that is reported, got {trials}")
+        trial_count(trials)  # refuses what none of the panels could use
         self.result, self.forecast, self.manifest, self.trials = result, forecast, manifest, trials
         self.returns = result.stats.sel(field="relative_return", drop=True).dropna("time")
         self.market = None if data is None else Market(result, data)
@@ -106,3 +106,25 @@ class Study:
     def sharpe(self, part: xr.DataArray) -> str:
         """Return the Sharpe ratio of some rows in words, a dash for too few of them."""
         return number(self.measure(part).sharpe if part.sizes["time"] >= _LEAST else math.nan)
+
+
+def trial_count(trials: Any) -> int | None:
+    """Return how many trials were made, None where that was not given.
+
+    Parameters
+    ----------
+    trials : int or object with ``sharpe_ratios``, optional
+        Their number, or what a search found.
+
+    Raises
+    ------
+    OutputError
+        Anything else.
+    """
+    if trials is None:
+        return None
+    if hasattr(trials, "sharpe_ratios"):
+        return len(trials.sharpe_ratios)
+    if not isinstance(trials, Integral) or isinstance(trials, bool) or trials < 1:
+        raise OutputError(f"trials must be a whole number of 1 or more, or the record of a search; got {trials!r}")
+    return int(trials)

@@ -23,8 +23,9 @@ def trained_days(result: Result) -> np.ndarray:
 
 
 def _blocks(result: Result) -> list[np.ndarray]:
-    times = result.weights["time"].values  # all days, where predict returned no row for some
-    return list(schedule.blocks(result.raw["time"].values, result.strategy.retrain_interval, times))
+    # Predict may have returned no row on the day of a training; the contest's rules add one, and may drop others.
+    days = np.union1d(result.raw["time"].values, result.weights["time"].values)
+    return list(schedule.blocks(days, result.strategy.retrain_interval))
 
 
 def retrains(study: Study) -> list[Part]:
@@ -48,4 +49,5 @@ def _of_model(study: Study, block: np.ndarray) -> list[str]:
     after = np.searchsorted(times, block[[0, -1]], "right")
     part = study.returns[int(after[0]) : int(after[1]) + 1]
     earned = float((1.0 + part).prod()) - 1.0
-    return [day(block[0]), str(len(block)), percent(earned, 2), study.sharpe(part)]
+    predicted = int(np.isin(block, study.result.raw["time"].values).sum())
+    return [day(block[0]), str(predicted), percent(earned, 2), study.sharpe(part)]
