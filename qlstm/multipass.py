@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from . import contests, dates, engine, forecast, generators, output, schedule, stats
+from . import contests, dates, engine, generators, output, schedule, stats
 from .checkpoint import Checkpoint
 from .cube import Windows
 from .dates import day
 from .errors import StrategyError
+from .forecast import Forecast, Pace
 from .progress import Progress
 from .strategy import Memory, Strategy
 from .training import Trainer
@@ -23,7 +24,8 @@ from .weights import Rows
 
 __all__ = ["Result", "walk"]
 
-_SEEN = 10  # days after which what one takes is known
+_WORTH_A_NOTE = 0.01  # of the equity
+_SEEN = 10  # days after the first, which is slow to start, from which on what one takes is known
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Result:
     def contest(self) -> contests.Contest:
         """The record of the rules that `weights` obey."""
         return self.strategy.rules
+
+    def __repr__(self) -> str:
+        times = self.raw["time"].values
+        sharpe = "" if self.stats is None else f", Sharpe ratio {float(self.stats.sel(field='sharpe_ratio')[-1]):.2f}"
+        return f"<Result {self.strategy.name}: {day(times[0])} to {day(times[-1])}, {len(times)} days{sharpe}>"
 
     def __iter__(self) -> Iterator[Any]:
         yield self.weights
@@ -112,7 +119,8 @@ def walk(
     """
     trainer = trainer or Trainer(strategy, windows, days)
     course = _Course(strategy, windows, days, collect_all_states)
-    with generators.kept(), closing(trainer), Progress(f"backtest {strategy.name}", len(days), show=progress) as bar:
+    bar = Progress(f"backtest {strategy.name}", len(days), show=progress, left_s=lambda: course.left_s(trainer))
+    with generators.kept(), closing(trainer), bar:
         saved = checkpoint.load() if checkpoint and resume else None
         if saved is not None:
             course.restore(saved, trainer)
@@ -131,10 +139,11 @@ class _Course:
         self.rows = Rows(windows.traded.get_index("asset"), len(days))
         self.memory, self.done = Memory(), 0
         self.states: list[Any] = []
+        self._warm: tuple[int, float] | None = None  # days done, and when (without trainings), after the first of them
 
     def run(self, trainer: Trainer, checkpoint: Checkpoint | None, bar: Progress) -> None:
         """Decide the days that are left."""
-        started, since, spoken = time.perf_counter(), self.done, False
+        forecast = Forecast(bar.title, self._strategy.rules)
         decide = self._one if self._strategy.predict_each_day else self._block
         while self.done < len(self._days):
             before = self.done
@@ -148,10 +157,10 @@ class _Course:
             bar.advance(self.done - before)
             if checkpoint is not None and checkpoint.is_due:
                 checkpoint.save(self._parts())
-            if not spoken and self.done - since >= _SEEN:
-                spoken = True
-                day_s = (time.perf_counter() - started - trainer.seconds) / (self.done - since)
-                self._forecast(trainer, day_s, bar)
+            self._warm = self._warm or (self.done, perf_counter() - trainer.seconds)
+            pace = self._pace(trainer)
+            for sentence in forecast.news(pace) if pace else ():
+                bar.say(sentence)
         if checkpoint is not None:
             checkpoint.save(self._parts())
 
@@ -168,13 +177,19 @@ class _Course:
         self.done += len(block)
         return [(t, weights.sel(time=t)) for t in weights["time"].values]
 
-    def _forecast(self, trainer: Trainer, day_s: float, bar: Progress) -> None:
-        """Say what the rest will take, once a training and some days have shown it."""
-        left = trainer.left(self._days[self.done - 1]) if trainer.trained else 0
-        training_s = trainer.seconds / max(1, trainer.trained)
-        days_left = len(self._days) - self.done
-        for sentence in forecast.sentences(bar.title, self._strategy.rules, training_s, left, day_s, days_left):
-            bar.say(sentence)
+    def _pace(self, trainer: Trainer) -> Pace | None:
+        """Return what the days so far have shown, None while they are few."""
+        since, started = self._warm or (self.done, 0.0)
+        if self.done - since < _SEEN:
+            return None
+        day_s = (perf_counter() - trainer.seconds - started) / (self.done - since)
+        trainings_left = trainer.left(self._days[self.done - 1])
+        return Pace(trainer.first_s, trainer.each_s, trainings_left, day_s, len(self._days) - self.done)
+
+    def left_s(self, trainer: Trainer) -> float | None:
+        """Return the seconds to go, None while that is not known."""
+        pace = self._pace(trainer)
+        return None if pace is None else pace.left_s
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -219,10 +234,10 @@ def _book(
 
 
 def _booking_notes(data: xr.DataArray, weights: xr.DataArray, table: xr.DataArray) -> list[str]:
-    """Say so when keeping the value of assets that stopped trading would change the equity."""
+    """Say so when keeping the value of assets that stopped trading would change the equity by over 1 %."""
     contest = float(table.sel(field="equity").values[-1])
     hold = float((1 + stats.calc_relative_return(data, weights, locked="hold")).prod())
-    if np.isclose(contest, hold, rtol=1e-6):
+    if np.isclose(hold, contest, rtol=_WORTH_A_NOTE):
         return []
     return [
         f"equity {contest:.4f} is the contest's own booking, which values an asset without a price at its last open; "

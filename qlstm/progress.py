@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +29,8 @@ class Progress:
         What one step is called, in the plural.
     show : bool
         False keeps silent.
+    left_s : callable, optional
+        Returns the seconds to go, None while that is not known; by the share of steps that are done unless given.
 
     Attributes
     ----------
@@ -35,11 +38,18 @@ class Progress:
         A few words to show beside the count.
     """
 
-    def __init__(self, title: str, total: int, unit: str = "days", show: bool = True) -> None:
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        unit: str = "days",
+        show: bool = True,
+        left_s: Callable[[], float | None] | None = None,
+    ) -> None:
         self.title, self.total, self.unit = title, total, unit
         self.done = 0
         self.note = ""
-        self._show = show
+        self._show, self._left_s = show, left_s or self._by_share
         self._started = self._drawn = time.monotonic()
         self._bar: Any = None
 
@@ -50,7 +60,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.update(0, completed=self.done, note=self.note)
+            self._update()
             self._bar.stop()
 
     def advance(self, steps: int = 1) -> None:
@@ -62,7 +72,7 @@ class Progress:
         if self._bar is None and _is_live():
             self._bar = _bar(self.title, self.total, self.unit)
         if self._bar is not None:
-            self._bar.update(0, completed=self.done, note=self.note)
+            self._update()
             self._drawn = now
         elif now - self._drawn >= _EVERY_S:
             self._print(now)
@@ -75,13 +85,20 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
     def _print(self, now: float) -> None:
-        share = self.done / max(1, self.total)
-        text = f"{self.title}: {self.done} of {self.total} {self.unit}, {100 * share:.0f} %"
-        text += f", {self.note}" if self.note else ""
-        if share >= _KNOWN:
-            text += f", {clock((now - self._started) * (1 - share) / share)} left"
-        print(text, file=sys.stderr, flush=True)
+        text = f"{self.title}: {self.done} of {self.total} {self.unit}, {100 * self.done / max(1, self.total):.0f} %"
+        print(", ".join(part for part in (text, self.note, self._left()) if part), file=sys.stderr, flush=True)
         self._drawn = now
+
+    def _update(self) -> None:
+        self._bar.update(0, completed=self.done, note=self.note, left=self._left())
+
+    def _left(self) -> str:
+        seconds = self._left_s()
+        return "" if seconds is None else f"{clock(seconds)} left"
+
+    def _by_share(self) -> float | None:
+        share = self.done / max(1, self.total)
+        return (time.monotonic() - self._started) * (1 - share) / share if share >= _KNOWN else None
 
 
 def clock(seconds: float) -> str:
@@ -98,7 +115,7 @@ def _is_live() -> bool:
 def _bar(title: str, total: int, unit: str) -> Any:
     """Start a rich bar on stderr; rich is imported here because short jobs never need it."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as RichProgress
 
     bar = RichProgress(
@@ -108,10 +125,9 @@ def _bar(title: str, total: int, unit: str) -> Any:
         TextColumn(unit),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         console=Console(stderr=True),
     )
     bar.start()
-    bar.add_task(title, total=total, note="")
+    bar.add_task(title, total=total, note="", left="")
     return bar

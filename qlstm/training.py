@@ -7,9 +7,9 @@ error comes with its own date and after the results of all days before it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = ["Trainer"]
 # Bytes of models and their data in one batch: about 1000 of the LSTMs most strategies use, many times what two threads
 # or a stack need to be always at work; and what a run killed in the middle would lose.
 _ROOM = 64 * 2**20
+_BURST = 10  # trainings elsewhere, which come many at a time, from which on what one takes is known
 
 
 class Trainer:
@@ -52,6 +53,8 @@ class Trainer:
         Trainings done, and models found in the store.
     seconds : float
         Spent on the trainings, models found not counted.
+    first_s : float or None
+        Of that, on the first; None before it.
     """
 
     def __init__(
@@ -73,6 +76,20 @@ class Trainer:
         self._elsewhere: Generator[tuple[np.datetime64, Any], None, None] | None = None
         self.trained = self.loaded = 0
         self.seconds = 0.0
+        self.first_s: float | None = None
+        self._expected: int | None = None  # trainings in all, once it was asked how many are left
+
+    @property
+    def each_s(self) -> float | None:
+        """Seconds that one more training takes, None while that is not known.
+
+        The first one here tells nothing of the others: it imports, compiles and is alone in its batch.
+        """
+        trained, seconds = self.trained, self.seconds
+        if self.first_s is not None and self._dask is None:
+            trained, seconds = trained - 1, seconds - self.first_s
+        enough = 1 if self._elsewhere is None else _BURST
+        return seconds / trained if trained >= enough else None
 
     @property
     def total(self) -> int:
@@ -101,9 +118,11 @@ class Trainer:
             if known:
                 self.loaded += 1
                 return models
-            started = time.perf_counter()
+            started = perf_counter()
             self._train_from(t)
-            self.seconds += time.perf_counter() - started
+            took = perf_counter() - started
+            self.seconds += took
+            self.first_s = took if self.first_s is None else self.first_s
         return self._ready.pop(t)
 
     def close(self) -> None:
@@ -112,8 +131,14 @@ class Trainer:
             self._elsewhere.close()
 
     def left(self, t: np.datetime64) -> int:
-        """Return how many trainings are still to be done after day t: those that the store does not know."""
-        return sum(date not in self._ready for date in self._missing(self._dates[self._dates > t]))
+        """Return how many trainings are still to be done after day t: those that the store does not know.
+
+        The store is asked at the first call alone, since a walk may ask every day.
+        """
+        if self._expected is None:
+            later = self._missing(self._dates[self._dates > t])
+            self._expected = self.trained + sum(date not in self._ready for date in later)
+        return max(0, self._expected - self.trained)
 
     def _key(self, t: np.datetime64) -> str | None:
         if self._store is not None and t not in self._keys:

@@ -43,7 +43,7 @@ def train(data: xr.DataArray) -> nn.Models:
 def calmest(data: xr.DataArray) -> list[str]:
     """Return the liquid assets that moved least, as of the last row."""
     chosen = universe.lowest_volatility(data, CALM_ASSETS, VOLATILITY_WINDOW).isel(time=-1)
-    return sorted(data.asset.values[chosen.values > 0])  # sorted: the fit adds up its rows in the order given
+    return data.asset.values[chosen.values > 0].tolist()
 
 
 def score(models: nn.Models, data: xr.DataArray) -> xr.DataArray:

@@ -34,7 +34,7 @@ def smallest(data: xr.DataArray) -> list[str]:
     members = universe.available(data) & (data.sel(field="close", drop=True).count("time") >= LEAST)
     members = members if special is None else members & ~(special > 0)
     chosen = universe.smallest(data, COUNT, members).isel(time=-1)
-    return sorted(data.asset.values[chosen.values > 0])  # sorted: the fit adds up its rows in the order given
+    return data.asset.values[chosen.values > 0].tolist()
 
 
 def index_returns(data: xr.DataArray) -> np.ndarray:

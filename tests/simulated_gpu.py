@@ -85,11 +85,11 @@ def test_a_model_is_bit_for_bit_the_same_in_any_batch_and_over_any_number_of_thr
     np.testing.assert_array_equal([value[0], *gradient[0]], [losses[1], *gradients[1]])
 
 
-@pytest.mark.parametrize(("optimizer", "epochs"), [(nn.LBFGS(lr=0.1, max_iter=3), 1), (nn.Adam(lr=0.05), 2)])
-def test_a_fit_equals_that_of_the_cpu(optimizer, epochs):
+@pytest.mark.parametrize("optimizer", [nn.LBFGS(lr=0.1, max_iter=2), nn.Adam(lr=0.05)])
+def test_a_fit_equals_that_of_the_cpu(optimizer):
     X, Y = sequences(days=4, assets=3, seed=1)
     Y[:2, 1], Y[1:, 2] = np.nan, np.nan  # one row is not enough to hold some out
-    told = {"optimizer": optimizer, "epochs": epochs, "validation": 0.4, "groups": {"A0": "g", "A1": "g", "A2": "h"}}
+    told = {"optimizer": optimizer, "epochs": 2, "validation": 0.4, "groups": {"A0": "g", "A1": "g", "A2": "h"}}
     there, here = (nn.fit(nn.LSTM(1, 2), X, Y, device=device, **told) for device in ("cuda", "cpu"))
     assert list(there) == ["g", "h"]
     for name in here:

@@ -94,6 +94,57 @@ def test_a_network_without_a_memory_is_named():
         nn.advance(models_of(lambda: nn.MLP(2)), inputs())
 
 
+def carried_by(make):
+    models, X = models_of(make, ("A00",)), inputs()
+    return models, X, nn.advance(models, X[:30])[1]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_carried_state_of_other_shapes_is_refused(name):
+    models, X, carried = carried_by(NETWORKS[name])
+    kept = carried["A00"]["state"]
+    for state in ([part[:, :1] for part in kept], [part[None] for part in kept], kept + kept[:1], ()):
+        carried["A00"]["state"] = state
+        with pytest.raises(
+            StrategyError, match=r"^advance: A00 carries a state of shapes .*, its .* or None to start over$"
+        ):
+            nn.advance(models, X[:31], carried)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda carried: 3.0, "carried is of type float"),
+        (lambda carried: carried["A00"]["state"], "carried is of type tuple"),
+        (lambda carried: carried["A00"], "carried holds 'time', which is not an asset's"),
+        (lambda carried: {"memory": carried}, "carried holds 'memory'"),
+        (lambda carried: carried | {"previous_weights": xr.DataArray(1.0)}, "carried holds 'previous_weights'"),
+        (lambda carried: {"A00": carried["A00"] | {"time": "2020-01-01"}}, "carried holds 'A00'"),
+        (lambda carried: {"A00": carried["A00"] | {"state": [[0.0]]}}, "carried holds 'A00'"),
+    ],
+)
+def test_what_advance_did_not_return_is_refused(change, message):
+    models, X, carried = carried_by(NETWORKS["lstm"])
+    with pytest.raises(StrategyError, match=f"^advance: {message}.*; give what advance returned second"):
+        nn.advance(models, X[:31], change(carried))
+
+
+def test_what_is_carried_for_assets_without_a_network_is_let_go():
+    _, X, carried = carried_by(NETWORKS["lstm"])
+    others = models_of(NETWORKS["lstm"], ("A01",))
+    scores, kept = nn.advance(others, X[:31], carried)
+    np.testing.assert_array_equal(scores, nn.predict(others, X[:31]))
+    assert set(kept) == {"A01"}
+
+
+@pytest.mark.parametrize("use", [nn.predict, nn.advance])
+def test_one_network_without_its_asset_is_refused(use):
+    with pytest.raises(
+        StrategyError, match=r"^models is of type LSTM, not networks by asset; give \{asset: network\}, or"
+    ):
+        use(nn.LSTM(2, 3), inputs())
+
+
 # Through the engine
 
 FIRST = 70  # row of the first day

@@ -3,6 +3,7 @@
 import copy
 import gc
 import logging
+import threading
 import time
 
 import numba
@@ -187,6 +188,19 @@ def test_a_model_is_bit_for_bit_the_same_in_any_batch(mode, factory, optimizer, 
     assert list(turned) == [f"A{i}" for i in order]
 
 
+@pytest.mark.parametrize(("mode", "factory"), [("fused", lambda: nn.LSTM(2, 5)), ("loop", lambda: nn.LSTM(2, 5))])
+def test_a_group_is_fitted_to_the_same_bits_whatever_the_order_of_its_assets(mode, factory):
+    X, Y = sequences(days=8, assets=7, features=2, seed=8)
+    order = np.random.default_rng(0).permutation(7)
+    fits = [
+        nn.fit(
+            factory, X.isel(asset=at), Y.isel(asset=at), optimizer=nn.Adam(lr=0.01), epochs=3, mode=mode, groups="all"
+        )
+        for at in (np.arange(7), order)
+    ]
+    assert identical(fits[0]["all"], fits[1]["all"])
+
+
 @pytest.mark.parametrize(("mode", "factory"), [("loop", nn.LSTM), ("fused", nn.LSTM), ("stacked", Mixing)])
 def test_what_goes_wrong_with_one_asset_is_named_and_touches_no_other(mode, factory, caplog):
     features = 2 if factory is Mixing else 1
@@ -265,8 +279,8 @@ def test_early_stopping_keeps_the_best_epoch_on_the_latest_rows(mode):
 
 def test_a_share_is_a_validation():
     X, Y = sequences(days=10, assets=1)
-    by_share = nn.fit(nn.LSTM(hidden=2), X, Y, validation=0.3)
-    assert identical(by_share["A0"], nn.fit(nn.LSTM(hidden=2), X, Y, validation=nn.Validation(0.3))["A0"])
+    by_share = nn.fit(nn.LSTM(hidden=2), X, Y, validation=0.3, epochs=2)
+    assert identical(by_share["A0"], nn.fit(nn.LSTM(hidden=2), X, Y, validation=nn.Validation(0.3), epochs=2)["A0"])
     with pytest.raises(StrategyError, match="fraction between 0 and 1"):
         nn.fit(nn.LSTM(hidden=2), X, Y, validation=1.5)
 
@@ -312,6 +326,7 @@ def test_settings_that_make_no_sense_are_refused():
     X, Y = sequences(days=8, assets=1)
     for arguments, message in [
         ({"validation": 1}, "fraction between 0 and 1"),
+        ({"validation": 0.2}, "fit: validation has nothing to stop or choose in one epoch; give epochs, say epochs=50"),
         ({"mode": "quick"}, "mode is 'quick'"),
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"epochs": 0}, "epochs is 0"),
@@ -345,6 +360,43 @@ def test_what_cannot_be_stacked_goes_through_the_loop():
     assert identical(auto["A0"], loop["A0"])
     with pytest.raises(StrategyError, match="Dropping cannot be stacked"):
         nn.fit(Dropping, X, Y, mode="stacked")
+
+
+class Locked(nn.LSTM):
+    """Cannot be copied."""
+
+    def __init__(self):
+        super().__init__(2, 3)
+        self.lock = threading.Lock()
+
+
+def locked():
+    """Return a plain network, which the kernels know, that cannot be copied."""
+    network = nn.LSTM(2, 3)
+    network.lock = threading.Lock()
+    return network
+
+
+@pytest.mark.parametrize("factory", [Locked, locked])
+def test_what_cannot_be_copied_goes_through_the_loop_or_is_named(factory):
+    X, Y = sequences(days=8, assets=2, features=2)
+    auto, loop = (nn.fit(factory, X, Y, optimizer=nn.Adam(), mode=mode) for mode in ("auto", "loop"))
+    assert not auto.failures
+    assert gap(auto, loop) == 0.0
+    refused = r"^fit: \w+ cannot be copied \(cannot pickle '_thread.lock' object\); pass a function that builds it, and"
+    for model, mode in ((factory, "stacked"), (factory, "fused"), (factory(), "auto"), (factory(), "loop")):
+        with pytest.raises(StrategyError, match=refused):
+            nn.fit(model, X, Y, mode=mode)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no fast LSTM layers here")
+@pytest.mark.parametrize(("kind", "way"), [("lstm", "loop"), ("gru", "stacked"), ("rnn", "stacked")])
+def test_recurrent_layers_go_the_way_that_is_faster_for_them(kind, way):
+    X, Y = sequences(days=8, assets=2, features=2)
+    auto, chosen = (nn.fit(nn.Recurrent(2, 3, 1, kind), X, Y, mode=mode, device="cpu") for mode in ("auto", way))
+    assert gap(auto, chosen) == 0.0
+    alone = nn.fit(nn.Recurrent(2, 3, 1, kind), X.sel(asset=["A1"]), Y.sel(asset=["A1"]), device="cpu")
+    assert identical(alone["A1"], auto["A1"])
 
 
 def test_frozen_parameters_stay_and_the_template_is_untouched():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import types
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,7 @@ class Count(dict):
             r"state\['book'\]\[3\]: objects of class _io.StringIO cannot be saved; use plain",
         ),
         ({"f": len}, r"state\['f'\]: objects of class builtins.builtin_function_or_method cannot be saved"),
+        (types.SimpleNamespace(network=torch.nn.Linear(1, 1)), r"state: .* cannot be saved; keep its .network, or use"),
         (Count(), r"state: objects of class .*Count cannot be saved"),
         ({(1, len): 2}, r"state key \(1, <built-in function len>\)\[1\]: objects"),
         ([np.array([object()])], r"state\[0\]: an array of objects of class object cannot be saved"),

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from .blocks import MLP, Concat, Convolution, FeatureAttention, LastStep, MeanStep, Memory, StepAttention
     from .causal import Recurrent, Transformer
     from .descent import Validation
+    from .epochs import Plateau
     from .fitting import fit
     from .losses import BCE, MSE, Criterion, Huber, HuberWithSignPenalty, MSEWithSignPenalty, SignErrorRatio
     from .models import Models
     from .networks import LSTM
-    from .pooled import Plateau, Pooled, fit_pooled, predict_pooled
+    from .pooled import Pooled, fit_pooled, predict_pooled
     from .scoring import advance, predict
     from .sequences import Sequences
 
@@ -93,6 +94,7 @@ _MODULES = {
         "Transformer",
     ),
     "descent": ("Validation",),
+    "epochs": ("Plateau",),
     "fitting": ("fit",),
     "losses": (
         "BCE",
@@ -106,7 +108,6 @@ _MODULES = {
     "models": ("Models",),
     "networks": ("LSTM",),
     "pooled": (
-        "Plateau",
         "Pooled",
         "fit_pooled",
         "predict_pooled",

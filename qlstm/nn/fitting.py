@@ -61,10 +61,11 @@ def fit(
         Asset -> group, to fit one network per group on the sequences of all its assets; one name for one network in
         all. An asset that the mapping lacks is left out.
     validation : Validation or float, optional
-        Early stopping on the latest rows of each sequence; a number is their share.
+        Early stopping on the latest rows of each sequence; a number is their share. It wants several `epochs`: with
+        one there is nothing to stop and no epoch to choose.
     mode : {"auto", "loop", "stacked", "fused"}
         The way: plain torch, one model after the other; many models stacked by ``torch.func``; or the kernels of
-        `LSTM`. "auto" takes the fastest that the model allows, whatever else is fitted.
+        `LSTM`. "auto" takes the one that suits the model, whatever else is fitted.
     device : {"auto", "cpu", "cuda"}
         Where; "auto" is a GPU where torch finds one and the way has a batched form there, else the CPU. There the
         kernels want the package numba-cuda; without it "cuda" goes the stacked way, and "auto" keeps `LSTM` on the CPU.
@@ -84,7 +85,7 @@ def fit(
     DataError
         When X and Y do not share their time and asset labels, or have other dims.
     StrategyError
-        When the model cannot be drawn anew or is not float32, or a setting makes no sense.
+        When the model cannot be copied, drawn anew or is not float32, or a setting makes no sense.
 
     Notes
     -----
@@ -97,6 +98,8 @@ def fit(
     if epochs < 1:
         raise StrategyError(f"fit: epochs is {epochs}; give at least 1")
     held_out = Validation(validation) if isinstance(validation, (int, float)) else validation
+    if held_out is not None and epochs == 1:
+        raise StrategyError("fit: validation has nothing to stop or choose in one epoch; give epochs, say epochs=50")
     plan = Plan(
         _as_it_is(loss) or nn.functional.mse_loss, optimizer or LBFGS(), epochs, seed, held_out, Deadline(budget_s)
     )  # fmt: skip

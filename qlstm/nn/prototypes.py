@@ -13,7 +13,7 @@ from torch import nn
 
 from ..errors import StrategyError
 
-__all__ = ["Model", "fresh", "outputs", "trainable", "twin"]
+__all__ = ["Model", "copy_of", "fresh", "outputs", "trainable", "twin"]
 
 Model = nn.Module | Callable[[], nn.Module]
 """A network ``(batch, time, feature) -> (batch, time)``, or a function that builds one."""
@@ -32,7 +32,7 @@ def fresh(model: Model, seed: int) -> nn.Module:
     Raises
     ------
     StrategyError
-        When the network cannot be drawn anew, is none, or has trainable parameters that are not float32.
+        When the network cannot be copied or drawn anew, is none, or has trainable parameters that are not float32.
     """
     # torch.manual_seed would leave its seed to GPUs that the caller has not used yet.
     (torch.manual_seed if torch.cuda.is_initialized() else torch.default_generator.manual_seed)(seed)
@@ -47,8 +47,20 @@ def fresh(model: Model, seed: int) -> nn.Module:
     return network.train()
 
 
+def copy_of(network: nn.Module) -> nn.Module:
+    """Return a copy; raise StrategyError for a network that has none: it holds a lock, or a tensor with a history."""
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:  # a user's module may refuse with anything
+        reason = str(error).split("\n")[0]
+        raise StrategyError(
+            f"fit: {type(network).__name__} cannot be copied ({reason}); pass a function that builds it, and mode "
+            "'auto' or 'loop'"
+        ) from error
+
+
 def _redrawn(model: nn.Module) -> nn.Module:
-    network = copy.deepcopy(model)
+    network = copy_of(model)
     for module in network.modules():
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):

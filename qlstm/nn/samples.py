@@ -115,6 +115,8 @@ class Samples:
             name = asset if groups is None else groups if isinstance(groups, str) else groups.get(asset)
             if name is not None:
                 members.setdefault(str(name), []).append(i)
+        for places in members.values():  # sums are in this order, which must not be that of the caller's assets
+            places.sort(key=lambda i: self.assets[i])
         return members
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,15 +15,12 @@ from .._labels import labelled_like
 from ..errors import DataError, StrategyError
 from . import observers
 from .batches import one_thread
+from .carried import Carried, check_memory, checked, digest_of, row_by_row, state_of
 from .kernels import score
 from .networks import LSTM, is_fusable
 from .samples import in_order
 
-__all__ = ["Carried", "advance", "predict"]
-
-Carried = dict[str, dict[str, Any]]
-"""Asset -> what its network was left with: ``time`` of the last row seen, a digest of the ``network``, and ``state``,
-arrays ``(layers, hidden)``: units and, of an LSTM, cell contents. Plain values, which a state file keeps."""
+__all__ = ["advance", "predict"]
 
 
 def predict(models: Mapping[str, nn.Module], X: xr.DataArray, groups: Mapping[str, str] | None = None) -> xr.DataArray:
@@ -50,15 +46,15 @@ def predict(models: Mapping[str, nn.Module], X: xr.DataArray, groups: Mapping[st
     DataError
         When an asset that has a network is not in X.
     StrategyError
-        When a network returns anything but ``(batch, time)``.
+        When `models` is no mapping, or a network returns anything but ``(batch, time)``.
 
     Notes
     -----
     An `LSTM` goes through the kernels, which agree with its own forward bit for bit, and with the same cells in torch
     to float32's rounding (about 1e-6 for outputs near 1).
     """
-    observers.notify("predict", models=models, X=X)
     networks = _by_asset(models, groups)
+    observers.notify("predict", models=models, X=X)
     X, inputs, finite = _inputs(X, list(networks))
     scores = np.full(finite.shape, np.nan, np.float32)
     with one_thread(), torch.inference_mode():
@@ -90,7 +86,7 @@ def advance(
     X : xr.DataArray
         As for `predict`. It should reach back to the last row seen: that is how a missed day is noticed.
     carried : dict, optional
-        What the call of the day before returned.
+        What the call of the day before returned; what it holds for assets without a network is let go.
     groups : mapping of str to str, optional
         As for `predict`.
 
@@ -108,24 +104,25 @@ def advance(
     DataError
         When an asset that has a network is not in X.
     StrategyError
-        When a network cannot go on from a state.
+        When `models` is no mapping, a network cannot go on from a state, or `carried` is not what a call returned.
 
     Notes
     -----
     For an `LSTM`, day by day gives the scores of `predict` over all rows at once, bit for bit.
     """
+    networks, carried = _by_asset(models, groups), checked(carried)
+    check_memory(networks)
     observers.notify("predict", models=models, X=X)
-    networks = _by_asset(models, groups)
     X, inputs, finite = _inputs(X, list(networks))
     times = X.get_index("time")
     scores, kept = np.full(finite.shape, np.nan, np.float32), {}
-    digests = {id(network): _digest(network) for network in networks.values()}
+    digests = {id(network): digest_of(network) for network in networks.values()}
     with one_thread(), torch.inference_mode():
         for i, (asset, network) in enumerate(networks.items()):
-            entry, digest = (carried or {}).get(asset), digests[id(network)]
-            goes_on = entry is not None and entry["network"] == digest and entry["time"] in times
-            state = entry["state"] if entry and goes_on else None
-            rows = finite[i] & (times > entry["time"]) if entry and goes_on else finite[i]
+            entry, digest = carried.get(asset), digests[id(network)]
+            state, rows = None, finite[i]
+            if entry is not None and entry["network"] == digest and entry["time"] in times:
+                state, rows = state_of(asset, network, entry, inputs.shape[2]), rows & (times > entry["time"])
             if rows.any():
                 scores[i, rows], state = _go_on(network, inputs[i, rows], state)
             if state is not None:
@@ -141,15 +138,13 @@ def _inputs(X: xr.DataArray, assets: list[str]) -> tuple[xr.DataArray, np.ndarra
     return X.isel(asset=places), inputs, np.logical_and.reduce(np.isfinite(inputs), axis=2)
 
 
-def _digest(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for parameter in network.parameters():
-        digest.update(parameter.detach().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def _by_asset(models: Mapping[str, nn.Module], groups: Mapping[str, str] | None) -> Mapping[str, nn.Module]:
     """Return asset -> network."""
+    if not hasattr(models, "keys"):
+        raise StrategyError(
+            f"models is of type {type(models).__name__}, not networks by asset; give {{asset: network}}, or "
+            "{'all': network} and groups={asset: 'all', ...}"
+        )
     groups = groups or getattr(models, "groups", None)
     if not groups:
         return dict(models)
@@ -197,7 +192,7 @@ def _go_on(network: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, tuple[n
     """Return a network's outputs ``(rows,)`` over x ``(rows, features)``, and its state after the last."""
     parts = _parts_for(network, x)
     if parts is None:
-        return _row_by_row(network, x, state)
+        return row_by_row(network, x, state)
     given = int(state is not None)
     rows = np.concatenate([np.zeros((given, x.shape[1]), np.float32), x])  # the first stands for all rows before
     output, after = np.empty(len(rows), np.float32), np.empty((2, len(parts) // 4, network.hidden), np.float32)
@@ -205,22 +200,6 @@ def _go_on(network: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, tuple[n
         after[:] = state
     score(parts, rows, network.hidden, output, after, given)
     return output[given:], (after[0], after[1])
-
-
-def _row_by_row(network: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Go on in torch, which may round a whole sequence otherwise than its rows: always in single rows."""
-    if not hasattr(network, "advance"):
-        raise StrategyError(f"advance: {type(network).__name__} keeps no state; use nn.LSTM or nn.Recurrent")
-    held: Any = None
-    if state is not None:
-        tensors = tuple(torch.from_numpy(part[:, None]) for part in state)  # (layers, batch, hidden)
-        held = tensors if len(tensors) > 1 else tensors[0]
-    output = np.empty(len(x), np.float32)
-    for t in range(len(x)):
-        scored, held = network.advance(torch.from_numpy(x[None, t : t + 1]), held)
-        output[t] = scored[0, 0].item()
-    parts = held if isinstance(held, tuple) else (held,)
-    return output, tuple(part[:, 0].numpy() for part in parts)
 
 
 def _parts_for(network: nn.Module, x: np.ndarray) -> tuple[np.ndarray, ...] | None:

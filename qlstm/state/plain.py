@@ -80,8 +80,9 @@ class _Describer:
             return {KIND: tag, **describe(value, self)}
         if _is_network(value):
             return {KIND: "module", **networks.describe_network(value, self)}
+        inner = "keep its .network, or " if _is_network(getattr(value, "network", None)) else ""
         raise Unfit(
-            f"objects of class {kind.__module__}.{kind.__qualname__} cannot be saved; use plain values, arrays or "
+            f"objects of class {kind.__module__}.{kind.__qualname__} cannot be saved; {inner}use plain values, arrays or "
             "xarray (for models of other libraries give Strategy(dump=, load=))"
         )
 
