@@ -15,7 +15,7 @@ from .dates import calendar_days
 from .errors import DataError, OutputError
 from .modelstore import ModelStore
 from .multipass import Result, walk
-from .strategy import Strategy
+from .strategy import Strategy, as_strategy
 from .training import Trainer
 
 __all__ = ["Result", "backtest", "backtest_ml"]
@@ -36,6 +36,8 @@ def _load(load_data: Callable[[int], Any] | None, data: Cubes | None, days: int)
     """Return the data, from `data` or by asking `load_data` for enough calendar days."""
     if (data is None) == (load_data is None):
         raise DataError("give either data= (a cube) or load_data= (a function of a number of days)")
+    if isinstance(data, (str, Path)):
+        raise DataError(f'data must be a cube; qlstm.data.load("{data}") reads one')
     if load_data is None:
         assert data is not None
         return data
@@ -212,8 +214,9 @@ def backtest(
 
     The other parameters, the return value and the errors are those of `backtest_ml`.
     """
-    if not isinstance(strategy, Strategy):
+    if callable(strategy):
         strategy = Strategy(predict=strategy, contest=competition_type, lookback_period=lookback_period)
+    strategy = as_strategy(strategy)
     if step < 1:
         raise DataError(f"step must be at least 1 day, got {step}")
     history = max(strategy.lookback_period, strategy.train_period if strategy.train is not None else 0)

@@ -5,6 +5,7 @@ pandas reads dates, and is imported when there is one to read: looking at a stat
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = ["WARM_UP", "as_time", "calendar_days", "day", "first_day", "period"]
 
 WARM_UP = np.timedelta64(60, "D")
 """Data that cleaning and booking look at before the first day: slippage needs 14 rows, the contest loads 60 days."""
+_ISO = re.compile(r"\d{4}(-\d\d(-\d\d([T ].+)?)?)?")  # what follows the T is pandas' to judge
 _LONGEST = 73_000  # days, 200 years: more would leave what datetime64[ns] can hold, and no market is older
 
 
@@ -32,7 +34,7 @@ def day(t: Any) -> str:
 
 
 def as_time(value: Any, what: str = "date") -> np.datetime64:
-    """Return any date that pandas understands as ``datetime64[ns]``.
+    """Return any date that pandas understands as ``datetime64[ns]``; text must be ISO 8601, year first.
 
     Raises
     ------
@@ -43,6 +45,8 @@ def as_time(value: Any, what: str = "date") -> np.datetime64:
 
     fault = DataError(f"{what} {value!r} is not a date (from 1678 to 2261); write it as YYYY-MM-DD")
     if isinstance(value, (int, float, np.number)):  # pandas would take 20150601 for nanoseconds since 1970
+        raise fault
+    if isinstance(value, str) and not _ISO.fullmatch(value):  # pandas would take 01/12/2020 for 12 January
         raise fault
     try:
         stamp = pd.Timestamp(value)
@@ -75,7 +79,7 @@ def period(times: np.ndarray, start: Any, end: Any, test_period: int, history: i
     Raises
     ------
     DataError
-        When no day of the data is left.
+        When the first day is after the last, or no day of the data is left.
     """
     last = times[-1] if end is None else min(as_time(end, "end date"), times[-1])
     if start is None:
@@ -84,6 +88,8 @@ def period(times: np.ndarray, start: Any, end: Any, test_period: int, history: i
         first = as_time(start, "start date")
         if first > times[-1]:
             raise DataError(f"start date {_iso(first)} is after the data, which end {_iso(times[-1])}")
+        if first > last:
+            raise DataError(f"start date {_iso(first)} is after end date {_iso(last)}")
     chosen = times[(times >= first) & (times <= last)]
     if len(chosen) == 0:
         raise DataError(

@@ -18,7 +18,7 @@ import xarray as xr
 from . import generators, schedule
 from .cube import Windows, as_cube
 from .dates import day
-from .errors import QlstmError, StrategyError, WeightsError, listed
+from .errors import QlstmError, StrategyError, WeightsError, listed, near
 from .strategy import Memory, Strategy
 
 __all__ = ["batch", "extend", "prepare", "retrain", "step", "train"]
@@ -78,7 +78,7 @@ def batch(strategy: Strategy, memory: Memory, windows: Windows, days: np.ndarray
     if not isinstance(weights, xr.DataArray) or set(weights.dims) != {"time", "asset"} or "time" not in weights.coords:
         raise StrategyError(
             f"{strategy.where}: in batch mode predict must return weights with dims (time, asset) and their labels; "
-            f"on {day(days[-1])} it returned {_kind(weights)}"
+            f"on {day(days[-1])} it returned {_kind(weights)}{_stateless(strategy, weights)}"
         )
     kept = weights.isel(time=np.isin(weights["time"].values, days))
     kept = kept.isel(time=~np.isnan(kept.transpose("time", "asset").values).all(axis=1))
@@ -140,16 +140,17 @@ def extend(strategy: Strategy, windows: Windows) -> Windows:
 
 
 def _call(strategy: Strategy, role: str, t: np.datetime64, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call one of the user's functions, seeded; whatever it raises becomes an error that names function and day."""
+    """Call one of the user's functions, seeded; what it raises becomes an error that names function, day and line."""
     generators.seed(strategy.seed, t)
     try:
         return function(*arguments)
     except QlstmError as error:
-        raise type(error)(f"{strategy.where}: {role} failed on {day(t)}: {error}") from error
+        raise type(error)(f"{strategy.where_in(error)}: {role} failed on {day(t)}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise StrategyError(
-            f"{strategy.where}: {role} failed on {day(t)}: {type(error).__name__}: {_explained(error, arguments)}"
-        ) from error
+        explained = f"{type(error).__name__}: {_explained(error, arguments)}"
+        if role == "predict" and strategy.train is not None and arguments[0] is None and "NoneType" in explained:
+            explained += "; train returned None, has it a return?"
+        raise StrategyError(f"{strategy.where_in(error)}: {role} failed on {day(t)}: {explained}") from error
 
 
 def _explained(error: BaseException, arguments: tuple[Any, ...]) -> str:
@@ -161,7 +162,19 @@ def _explained(error: BaseException, arguments: tuple[Any, ...]) -> str:
     cube = next((one for one in arguments if isinstance(one, xr.DataArray) and missing), None)
     if missing is None or cube is None or missing[2] not in cube.dims:
         return text
-    return f"{missing[1]}: the data have {listed(cube[missing[2]].values)}"
+    labels = [str(label) for label in cube[missing[2]].values]
+    if not isinstance(error.__cause__, KeyError):  # several were asked for, and xarray does not say which is wrong
+        return f"{missing[1]}: the data have {listed(labels)}"
+    wrong = error.__cause__.args[0]
+    hint = near(str(wrong), labels)
+    return f"no {missing[2]} {wrong!r}{hint}" + (f" the data have {listed(labels)}" if hint.endswith("?") else "")
+
+
+def _stateless(strategy: Strategy, returned: object) -> str:
+    """Return what to do about a predict that returns a state but takes none."""
+    if not isinstance(returned, tuple) or strategy.is_stateful:
+        return ""
+    return f"; write predict({', '.join(strategy.predict_arguments)}) to keep a state"
 
 
 def _kind(value: Any) -> str:
@@ -205,7 +218,8 @@ def _row(strategy: Strategy, weights: Any, windows: Windows, t: np.datetime64) -
         row = _of_day(weights, t)
         _check_row(row, windows.traded.get_index("asset"))
     except WeightsError as error:
-        raise StrategyError(f"{strategy.where}: predict returned {error} ({day(t)})") from None
+        hint = _stateless(strategy, weights)
+        raise StrategyError(f"{strategy.where}: predict returned {error} ({day(t)}){hint}") from None
     return row
 
 

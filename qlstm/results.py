@@ -15,7 +15,7 @@ import xarray as xr
 from . import files, fingerprint, output, report
 from .errors import OutputError, StateError
 from .multipass import Result
-from .report.study import trial_count
+from .report.study import earlier, trial_count
 from .state import codec
 
 __all__ = ["FILES", "save"]
@@ -65,8 +65,7 @@ def save(
     except StateError as error:
         result.notes.append(f"no state.out.pickle.gz: {error}")
     origin = _origin(result, data, data_name)
-    if trials is not None:
-        origin["trials"] = trial_count(trials)
+    origin |= _tried(trials, result)
     try:
         note = str(data.attrs.get("note", ""))
         page = report.render(result, data, note, audit, manifest=origin, trials=trials)
@@ -91,6 +90,14 @@ def _origin(result: Result, data: xr.DataArray, data_name: str) -> dict[str, Any
         "data": {"name": data_name, "sha256": fingerprint.of_cube(data), "note": data.attrs.get("note", "")},
         "environment": {"python": platform.python_version(), "machine": platform.machine()} | _versions(),
     }
+
+
+def _tried(trials: Any, result: Result) -> dict[str, Any]:
+    """Return how often was tried, and apart those that cannot have picked the strategy on the days of this backtest."""
+    count, last_day = trial_count(trials), earlier(trials, result)
+    if last_day is not None:
+        return {"trials_on_earlier_days": {"number": count, "last_day": last_day, "deflated": False}}
+    return {} if count is None else {"trials": count}
 
 
 def _manifest(origin: dict[str, Any], notes: list[str], contents: dict[str, bytes]) -> bytes:

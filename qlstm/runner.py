@@ -19,7 +19,7 @@ from .errors import DataError, StateError
 from .handover import CONTEST_FILES, given, wanted
 from .progress import Progress
 from .state.store import STATE_FILE, WEIGHTS_FILE
-from .strategy import Memory, Strategy
+from .strategy import Memory, Strategy, as_strategy
 
 __all__ = ["CONTEST_FILES", "RunResult", "run"]
 
@@ -173,13 +173,14 @@ def run(
     DataError
         When the data are not cubes or lack the day.
     StrategyError
-        When train or predict fails.
+        When train or predict fails, or `strategy` is the name of a file.
     StateError
         When the saved state is damaged, cannot be trusted, is of another contest, or of a day too early, or another
         process is writing. Nothing is changed then.
     StateChangedError
         When `strict` finds a change.
     """
+    strategy = as_strategy(strategy)
     daily = replace(strategy, retrain_interval=strategy.retrain_interval_after_submit or strategy.retrain_interval)
     loaded = Windows(data, window, copy_windows)
     today = _today(loaded, date)

@@ -21,7 +21,7 @@ from . import constants as file_constants
 from . import contests, schedule
 from .errors import StrategyError
 
-__all__ = ["Memory", "Strategy", "load_strategy"]
+__all__ = ["Memory", "Strategy", "as_strategy", "load_strategy"]
 
 _NAME = re.compile(r"[\w&+=-][\w .&+=-]*")  # what every file system takes as one folder's name
 _MEANINGS = {"models", "data", "state"}  # an argument of this name means this, whatever its place
@@ -139,8 +139,15 @@ class Strategy:
     @cached_property
     def where(self) -> str:
         """How messages call it: name and file."""
+        return self._called("")
+
+    def where_in(self, error: BaseException) -> str:
+        """Return `where` with the last line of the file, or of a notebook's cells, that led to an error."""
+        return self._called(_line_in(error, self.namespace))
+
+    def _called(self, line: str) -> str:
         file = self.namespace.get("__file__")
-        name = f"strategy {self.name} ({_shorten(file)})" if file else f"strategy {self.name}"
+        name = f"strategy {self.name} ({_shorten(file)}{line})" if file else f"strategy {self.name}{line}"
         return name + "".join(f", {constant}={value!r}" for constant, value in self.constants.items())
 
     @property
@@ -212,7 +219,8 @@ def _check_arguments(strategy: Strategy, role: str, function: object, wanted: tu
         return
     required = [p.name for p in arguments if p.default is inspect.Parameter.empty]
     full = (*wanted, "state") if role == "predict" else wanted
-    misplaced = any(p.name in _MEANINGS and p.name != name for p, name in zip(arguments, full, strict=False))
+    named = zip(arguments, full, strict=False) if role in ("train", "predict") else ()  # one argument has one place
+    misplaced = any(p.name in _MEANINGS and p.name != name for p, name in named)
     if not misplaced and len(required) <= len(full) and (variadic or len(arguments) >= len(wanted)):
         return
     form = f"{role}({', '.join(wanted)})"
@@ -221,6 +229,20 @@ def _check_arguments(strategy: Strategy, role: str, function: object, wanted: tu
     raise StrategyError(
         f"{strategy.where}: {role}({', '.join(p.name for p in arguments)}) takes the wrong arguments; write {form}"
     )
+
+
+def as_strategy(value: object) -> Strategy:
+    """Return `value`, which must be a strategy.
+
+    Raises
+    ------
+    StrategyError
+        When it is something else; for a file's name it says how to load it.
+    """
+    if isinstance(value, Strategy):
+        return value
+    hint = f'; load it first: qlstm.load_strategy("{value}")' if isinstance(value, (str, Path)) else ""
+    raise StrategyError(f"strategy must be a qlstm.Strategy, got {type(value).__name__}{hint}")
 
 
 def load_strategy(path: str | Path, /, **constants: Any) -> Strategy:
@@ -284,16 +306,16 @@ def _run(file: Path, constants: Mapping[str, Any]) -> types.ModuleType:
     try:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise StrategyError(f"{file}{_line_in(error, file)}: {type(error).__name__}: {error}") from error
+        raise StrategyError(f"{file}{_line_in(error, vars(module))}: {type(error).__name__}: {error}") from error
     return module
 
 
-def _line_in(error: BaseException, file: Path) -> str:
-    """Return the last line of `file` on the error's traceback, as text."""
+def _line_in(error: BaseException, namespace: Mapping[str, Any]) -> str:
+    """Return the last line on the error's traceback of code with these globals, as text."""
     line = None
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(file):
+        if trace.tb_frame.f_globals is namespace:
             line = trace.tb_lineno
         trace = trace.tb_next
     return f", line {line}" if line else ""

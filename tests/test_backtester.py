@@ -93,6 +93,16 @@ def test_load_data_is_asked_for_enough_days_and_may_return_a_time_axis():
     assert len(asked) == 1
 
 
+def test_names_of_files_are_refused_with_the_way_to_load_them():
+    with pytest.raises(DataError, match=r'data must be a cube; qlstm.data.load\("sample"\) reads one'):
+        qlstm.backtest_ml(**ML | {"data": "sample"})
+    for use in (lambda file: qlstm.backtest(strategy=file, data=CUBE), lambda file: qlstm.run(file, CUBE)):
+        with pytest.raises(StrategyError, match=r'got str; load it first: qlstm.load_strategy\("idea.py"\)'):
+            use("idea.py")
+    with pytest.raises(StrategyError, match=r"must be a qlstm.Strategy, got NoneType$"):
+        qlstm.audit.check(None, CUBE)
+
+
 def test_data_come_from_exactly_one_place():
     for sources in ({}, {"data": CUBE, "load_data": lambda days: CUBE}):
         with pytest.raises(DataError, match=r"either data= .a cube. or load_data="):
@@ -194,17 +204,34 @@ def test_what_the_rules_changed_is_reported():
     assert any("liquid" in note and "TOY:002" in note for note in result.notes), result.notes
 
 
-def test_a_book_that_rises_from_the_dead_is_reported():
+@pytest.mark.parametrize(("fall", "is_told"), [(0.5, True), (0.99, False)])
+def test_a_book_that_rises_from_the_dead_is_reported_where_it_matters(fall, is_told):
     """Trap Q2: an asset that stops trading after a fall is valued at its last open by the contest's own booking."""
     cube = CUBE.copy()
     last = 250
     cube[{"time": slice(last + 1, None), "asset": 0}] = np.nan
-    for field, factor in (("close", 0.5), ("low", 0.5)):
+    for field, factor in (("close", fall), ("low", fall)):
         cube.loc[{"field": field, "time": DAYS[last], "asset": "TOY:000"}] *= factor
     result = qlstm.backtest(
         strategy=equal_weights, data=cube, lookback_period=30, start_date="2015-06-01", progress=False
     )
-    assert any("contest's own booking" in note for note in result.notes)
+    assert any("contest's own booking" in note for note in result.notes) is is_told
+
+
+def test_a_result_is_shown_on_one_line():
+    call = {
+        "strategy": equal_weights,
+        "data": CUBE,
+        "lookback_period": 30,
+        "start_date": "2016-02-01",
+        "progress": False,
+    }
+    result = qlstm.backtest(**call)
+    first, last = (str(t)[:10] for t in result.raw.time.values[[0, -1]])
+    sharpe = f"{float(result.stats.sel(field='sharpe_ratio')[-1]):.2f}"
+    start = f"<Result {result.strategy.name}: {first} to {last}, {result.raw.sizes['time']} days"
+    assert repr(result) == f"{start}, Sharpe ratio {sharpe}>"
+    assert repr(qlstm.backtest(**call, analyze=False)) == f"{start}>"
 
 
 def test_every_step_th_day_can_be_predicted():

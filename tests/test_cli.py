@@ -40,6 +40,16 @@ def work(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_an_audit_that_cannot_be_made_costs_nothing_of_the_backtest(work, capsys):
+    status, out, err = call(
+        capsys, "backtest", "idea.py", "--data", "cube.nc", "--end", "2015-01-08", "--start", "2015-01-05", "--check"
+    )
+    assert status == 2
+    assert "the backtest is written, but was not checked: no day to predict" in err
+    assert (work / "results" / "idea" / "report.html").exists()
+    assert "Sharpe ratio" in out
+
+
 def contents(folder):
     return {p.name: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -152,6 +162,15 @@ def test_version_and_help_answer_at_once(capsys):
 
 def strategy_that(body, arguments="data"):
     return f"import qlstm, numpy as np\ndef predict({arguments}):\n    {body}\nstrategy = qlstm.Strategy(predict=predict, lookback_period=20)\n"
+
+
+@pytest.mark.parametrize("command", [["run"], ["check", "--only", "contest"]])
+def test_what_a_strategy_prints_stays_out_of_the_json(work, capfd, command):
+    noisy = STRATEGY.replace("(data, state):", "(data, state):\n    print('hello')") + "print('loaded')\n"
+    (work / "noisy.py").write_text(noisy)
+    status, out, err = call(capfd, command[0], "noisy.py", "--data", "cube.nc", "--json", *command[1:])
+    assert (status, "hello" in err, "loaded" in err) == (0, True, True)
+    assert json.loads(out)["strategy"]
 
 
 ZERO = "close = data.sel(field='close', drop=True).isel(time=-1, drop=True) * 0"

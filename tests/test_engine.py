@@ -13,7 +13,7 @@ from toys import blend, equal_weights, market, momentum, predict_below_mean, tra
 
 from qlstm import engine, generators
 from qlstm.cube import Windows
-from qlstm.errors import DataError, StrategyError
+from qlstm.errors import DataError, StrategyError, WeightsError
 from qlstm.strategy import Memory, Strategy
 
 CUBE = market()
@@ -122,6 +122,55 @@ def test_an_error_of_the_users_names_function_and_day():
     with pytest.raises(StrategyError, match=r"predict failed on 2015-10-08: KeyError: 'volume'") as caught:
         step(predict)
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_an_error_of_the_users_names_the_last_line_of_the_strategys_own_code():
+    file = {"__name__": "__main__"}  # as in a notebook, whose functions have no file
+    cells = [
+        "def share(data):\n    helper = sum\n    return helper(ww for w in data)\n",
+        "def predict(data):\n    return share(data)\n",
+    ]
+    for number, cell in enumerate(cells):
+        exec(compile(cell, f"<cell {number}>", "exec"), file)
+    with pytest.raises(
+        StrategyError, match=r"^strategy toy, line 3: predict failed on 2015-10-08: NameError: name 'ww'"
+    ):
+        step(file["predict"])
+
+    def predict(data):
+        raise WeightsError("too much")
+
+    line = predict.__code__.co_firstlineno + 1
+    with pytest.raises(
+        WeightsError, match=rf"strategy toy \(.*test_engine.py, line {line}\): predict failed on .*much"
+    ):
+        step(predict)
+
+
+def test_a_label_that_the_data_lack_is_named_with_the_nearest():
+    with pytest.raises(StrategyError, match=r"no field 'Close'; did you mean 'close'\? the data have open, high, low"):
+        step(lambda data: data.sel(field="Close"))
+    with pytest.raises(StrategyError, match="KeyError: no asset 'zzz'; known: TOY:000, TOY:001"):
+        step(lambda data: data.sel(asset="zzz"))
+    with pytest.raises(StrategyError, match="not all values found in index 'field': the data have open, high"):
+        step(lambda data: data.sel(field=["open", "Close"]))
+
+
+def test_a_train_without_return_is_suspected_when_predict_fails_on_its_models():
+    with pytest.raises(StrategyError, match=r"not iterable; train returned None, has it a return\?"):
+        step(lambda models, data: list(models), train=lambda data: None)
+
+
+@pytest.mark.parametrize("each_day", [True, False])
+def test_a_state_from_a_predict_that_takes_none_is_refused_with_the_way_out(each_day):
+    strategy = Strategy(
+        train=lambda data: 1, predict=lambda models, data: (WEIGHTS, 1), lookback_period=30, predict_each_day=each_day
+    )
+    windows = engine.prepare(strategy, Windows(CUBE))
+    with pytest.raises(StrategyError, match=r"tuple.*; write predict\(models, data, state\) to keep a state"):
+        engine.step(strategy, Memory(), windows, T) if each_day else engine.batch(
+            strategy, Memory(), windows, CUBE.time.values[200:210]
+        )
 
 
 def test_a_train_that_fails_on_a_later_day_is_named_with_it():

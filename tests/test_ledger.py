@@ -1,5 +1,6 @@
 """The trade ledger: round trips from weights, booked as statistics are; logs read from tables; what is left without one."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -190,7 +191,9 @@ def test_a_log_with_the_published_counts_replays_to_them():
     assert round(100 * summary.mean, 2) == 73.32
     assert round(100 * summary.total, 2) == 5498.87
     assert summary.best > 0.8
-    assert "75 trades: 47 won, 24 lost, 4 flat; win rate 62.67 %" in str(summary)
+    assert "75 trades: 47 won, 24 lost, 4 flat; win rate 62.67 % (p = 0.02)" in str(summary)
+    surer = dataclasses.replace(summary, test=dataclasses.replace(summary.test, p_value=0.0004))
+    assert "win rate 62.67 % (p < 0.01)" in str(surer)
 
 
 def test_without_the_two_leaked_tickers_nothing_is_left_of_it():

@@ -263,6 +263,14 @@ def test_yesterdays_price_looks_right_and_says_nothing():
     assert report.correlations[1] == pytest.approx(1.0)
     assert report.skill == 0.0
     assert "1 row late: it follows the price, it does not predict it" in str(report)
+    assert "forecast against actual change: no correlation, it is constant, no direction called. R²" in str(report)
+
+
+def test_a_constant_line_has_no_lag():
+    report = metrics.shift_report(np.full(500, 90.0), walk())
+    assert (report.best_lag, report.is_late, report.verdict) == (0, False, "no information")
+    assert "A constant line has no correlation at any lag. Skill" in str(report)
+    assert "nan" not in str(report)
 
 
 @pytest.mark.parametrize("seed", range(5))

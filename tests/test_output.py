@@ -97,8 +97,8 @@ def test_nothing_is_dropped_in_silence(caplog):
         "missing weights (NaN), taken as 0: 1",
         "asset labels the data lack: 1, first X, with 20 positions",
         "time labels the data lack: 1, first 2031-01-01",
-        "no close: 1 positions, first TOY:002 on 2015-01-09",
-        "not liquid: 1 positions, first TOY:001 on 2015-01-08",
+        "contest rules took away 1 position (no close), first TOY:002 on 2015-01-09 (weight ",
+        "contest rules took away 1 position (not liquid), first TOY:001 on 2015-01-08 (weight ",
         "days added without positions: 1, first 2015-01-15",
         "rows above the whole capital, scaled to it: 17, first 2015-01-01: 2.8008",
     ]
@@ -136,7 +136,7 @@ def test_big_positions_are_cut_and_if_that_is_not_enough_days_are_dropped():
     got, report = cleaned(big, data, "stocks")
     assert float(got.max()) <= 0.049
     assert len(report) == 2
-    assert "cut to 0.049 of the capital: 20 positions" in report[0]
+    assert "contest rules cut 20 positions (above 0.049 of the capital), first" in report[0]
     assert "rows above the whole capital, scaled to it: 20, first 2015-01-01: 1.01567" in report[1]
     got, report = cleaned(few, data, "stocks")
     assert not got.values.any()
@@ -208,7 +208,8 @@ def test_where_liquidity_is_unknown_filling_missed_days_keeps_what_a_day_alone_w
     assert float(output.clean(weights, data, rules)[5, 1]) == 0.2
     got, report = cleaned(weights.drop_isel(time=7), data, rules)
     assert float(got[5, 1]) == left
-    assert any("not liquid: 1 positions, first TOY:001 on 2015-01-08: 0.2" in line for line in report) is hold_gaps
+    line = "contest rules took away 1 position (not liquid), first TOY:001 on 2015-01-08 (weight 0.2)"
+    assert (line in report) is hold_gaps
     want = xr.full_like(weights, 0.2)
     want[5, 1], want[7] = left, 0.0
     np.testing.assert_array_equal(got.values, want.values)

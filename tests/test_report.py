@@ -7,8 +7,8 @@ import pytest
 import reports
 from reports import START, TRAINED, Page, charts, last, run, trace
 
-from qlstm import baselines, report, stats
-from qlstm.report import performance, portfolio, training
+from qlstm import baselines, report, significance, stats
+from qlstm.report import headline, performance, portfolio, training
 from qlstm.report.headline import interval
 from qlstm.report.market import RANDOM
 from qlstm.report.study import Study
@@ -40,6 +40,14 @@ def test_the_cards_say_what_the_statistics_say(result, data, page):
     assert cards["Turnover a day"] == f"{100 * last(result, 'avg_turnover'):.1f} %"
     for label, value in report.summary(result):
         assert Page(page).rows("All statistics")[label] == [value]
+
+
+@pytest.mark.parametrize(("rows", "said"), [(0.4, "takes 1 year of"), (1.2, "takes 2 years of")])
+def test_the_years_that_a_ratio_takes_are_counted_up(result, monkeypatch, rows, said):
+    study = Study(result)
+    monkeypatch.setattr(significance, "minimum_track_record", lambda _: rows * study.points)
+    monkeypatch.setattr(headline, "interval", lambda *_: (significance.Interval(0.5, -1.0, 2.0, 0.95, 1.0), ""))
+    assert said in headline.verdicts(study)[0]
 
 
 def test_the_comparison_measures_the_strategy_as_the_statistics_do(result, page):

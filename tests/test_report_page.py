@@ -105,6 +105,10 @@ def test_names_cannot_write_markup_into_the_page():
     assert set(charts(text)[0]["heat-map"]["data"][0]["y"]) == set(data.asset.values)
 
 
+def test_a_page_without_audit_names_the_command_that_fills_its_panel(result):
+    assert "(qlstm backtest … --check)" in report.render(result)
+
+
 def test_the_audit_and_the_manifest_are_on_the_page(result):
     class Audit:
         def to_html(self):

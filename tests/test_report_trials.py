@@ -43,7 +43,8 @@ def test_trials_deflate_the_sharpe_ratio_on_the_page(result, trials):
     assert ALONE not in Page(page).cards
     assert "deflated Sharpe ratio, 25 trials" in page
     luck = found.benchmark * study.points**0.5
-    assert f"Trials made: 25. The best of as many without any skill is expected to show {luck:.2f} a year" in page
+    assert f"the best of 25 without any skill is expected to show {luck:.2f}, and luck alone shows" in page
+    assert f"or more in up to {np.ceil(100 * found.p_value):.0f} % of searches" in page
 
 
 def test_more_trials_leave_less(result):
@@ -116,10 +117,17 @@ def test_a_search_on_record_is_found_and_counts(work, capsys):
     assert "4 trials on record: the report deflates the Sharpe ratio for them" in err
 
 
-def test_a_search_on_earlier_days_deflates_nothing(work, capsys, saved):
+def test_a_search_on_earlier_days_deflates_nothing_and_page_and_manifest_say_so(work, capsys):
     recorded(work / "trials" / "idea.jsonl", "2015-02-27", [0.01, 0.03, -0.02])
     err = backtested(capsys)
-    assert saved == [None]
+    page = (work / "results" / "idea" / "report.html").read_text()
+    assert "Trials on record: 3, all on days up to 2015-02-27. This backtest is later, so nothing is deflated." in page
+    assert "probabilistic Sharpe ratio; 3 trials, all on earlier days" in page
+    assert AMONG not in page
+    assert "one trial assumed" not in page
+    manifest = json.loads((work / "results" / "idea" / "manifest.json").read_text())
+    assert manifest["trials_on_earlier_days"] == {"number": 3, "last_day": "2015-02-27", "deflated": False}
+    assert "trials" not in manifest
     assert "3 trials on record, all on days up to 2015-02-27: this backtest is later, so nothing is deflated" in err
 
 

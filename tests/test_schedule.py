@@ -1,5 +1,6 @@
 """Retrain dates and the days to predict."""
 
+import datetime
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -194,14 +195,23 @@ def test_a_start_after_the_data_is_refused_with_both_dates():
 
 
 def test_an_end_before_the_start_is_refused():
-    with pytest.raises(DataError, match="no day to predict from 2015-03-02 to 2015-02-01"):
+    with pytest.raises(DataError, match="start date 2015-03-02 is after end date 2015-02-01"):
         period(TIMES, "2015-03-02", "2015-02-01", 10, 1)
 
 
-@pytest.mark.parametrize("wrong", ["soon", "2015-13-01", None])
+@pytest.mark.parametrize(
+    "wrong", ["soon", "2015-13-01", None, "01/12/2020", "12.1.2020", "1 Dec 2020", "2020-1-5", "today", ""]
+)
 def test_what_is_not_a_date_is_refused(wrong):
     with pytest.raises(DataError, match="is not a date"):
         as_time(wrong)
+
+
+def test_iso_text_and_the_dates_of_libraries_are_taken():
+    same = ["2020-12", "2020-12-01", "2020-12-01T00:00", "2020-12-01 00:00:00", "2020-12-01T00:00:00.000000000"]
+    same += [pd.Timestamp(2020, 12, 1), datetime.date(2020, 12, 1), np.datetime64("2020-12")]
+    assert {as_time(date) for date in same} == {np.datetime64("2020-12-01", "ns")}
+    assert as_time("2020") == np.datetime64("2020-01-01")
 
 
 @pytest.mark.parametrize("wrong", [20150601, 2015, 1.5, "3000-01-01", "1600-01-01"])

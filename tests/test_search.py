@@ -163,7 +163,9 @@ def test_the_best_is_deflated_by_all_that_was_tried(file):
     assert found.deflated() == deflated_sharpe(returns, found.sharpe_ratios, points)
     assert found.deflated().trials == 6
     assert "6 trials of idea, 1 of them failed" in str(found)
-    assert f"its Sharpe ratio is {ratio:.2f} a year; the best of 6 without any skill" in str(found)
+    assert f"score {found.scores.max():.3f} (the contest's Sharpe ratio, geometric)" in str(found)
+    assert f"arithmetic Sharpe ratio {ratio:.2f} a year: the best of 6 without any skill" in str(found)
+    assert f"{ratio:.2f} or more in up to {np.ceil(100 * found.deflated().p_value):.0f} % of searches" in str(found)
 
 
 def test_a_search_too_small_to_judge_says_so(file):

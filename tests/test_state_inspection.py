@@ -97,5 +97,5 @@ def test_newest_file_finds_the_file_that_a_folder_means(tmp_path: Path) -> None:
     found = folder / "state.pickle.gz"
     assert [state.newest_file(p) for p in (tmp_path, tmp_path / "one", folder, found)] == [found] * 4
     state.Store(tmp_path / "two").commit(DAY, Memory(), b"w")
-    with pytest.raises(StateError, match="several strategies: one, two; name one"):
+    with pytest.raises(StateError, match=r"several strategies: one, two; give .*one, or --state-dir .*one with a date"):
         state.newest_file(tmp_path)

@@ -147,6 +147,11 @@ def test_an_argument_in_anothers_place_is_refused(functions):
         Strategy(**functions)
 
 
+def test_helpers_of_one_argument_may_call_it_what_they_like():
+    given = Strategy(predict=lambda data: None, features=lambda data: None, dump=lambda data: 0, load=lambda state: 0)
+    assert given.features is not None
+
+
 def test_the_code_hash_of_functions_without_a_file_follows_their_constants():
     def hash_of(text):
         names = {}

@@ -136,7 +136,8 @@ class Report:
         counts = [sum(one.severity == severity for one in self.findings) for severity in _RANKS]
         said = ", ".join(f"{n} {_plural(severity, n)}" for severity, n in zip(_RANKS, counts, strict=True) if n)
         start, end = self.period
-        return f"{self.strategy}, {start} to {end}: {len(self.seconds)} checks, {said or 'nothing found'}"
+        run = f"{len(self.seconds)} check{'s' * (len(self.seconds) != 1)}"
+        return f"{self.strategy}, {start} to {end}: {run}, {said or 'nothing found'}"
 
     def to_json(self) -> str:
         """Return the report as JSON: strategy, ok, period, checks with seconds, findings."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,10 +19,10 @@ from .. import dates, engine, generators, schedule
 from ..cube import Cubes, Windows, as_cube
 from ..errors import DataError, StrategyError
 from ..multipass import Result, walk
-from ..strategy import Strategy, load_strategy
+from ..strategy import Strategy, as_strategy, load_strategy
 from .replay import Course, forward
 
-__all__ = ["Subject", "made"]
+__all__ = ["Subject", "made", "modules_kept"]
 
 _BOOKED = 120  # trading days that are booked unless a first day is given: half a year shows what a contest would see
 _SAMPLED = 6  # of them are replayed
@@ -26,6 +30,8 @@ _CUTS = 2
 _LEFT = 3  # rows that must follow the last sampled day, to be made others
 _FUNCTIONS = ("predict", "train", "features", "dump", "load", "constants", "name")
 _LOADED = "qlstm_strategy_"
+_NETWORKS = "qlstm.nn.models"  # by name: torch takes seconds, and not every strategy needs it
+_OURS = __name__.partition(".")[0]
 
 
 class Subject:
@@ -67,6 +73,7 @@ class Subject:
         thorough: bool = False,
         earlier: xr.DataArray | None = None,
     ) -> None:
+        strategy = as_strategy(strategy)
         self.thorough = thorough
         whole = Windows(cube)
         self.data: Cubes = whole.data
@@ -75,11 +82,11 @@ class Subject:
         history = max(strategy.lookback_period, strategy.train_period if strategy.train else 0)
         times = self.cube["time"].values
         days = dates.period(times, start, end, 365 * 100, history)
+        if start is None and len(days) < 2 * _LEFT:  # windows a little short show faults too
+            days = dates.period(times, start, end, 365 * 100, 0)[-min(_BOOKED, len(times) // 2) :]
         self.days: np.ndarray = days if thorough or start is not None else days[-_BOOKED:]
         if len(self.days) < 2 * _LEFT:
-            raise DataError(
-                f"only {len(self.days)} days to audit; give at least {2 * _LEFT}, and {history} calendar days before"
-            )
+            raise DataError(f"only {len(self.days)} days to audit; give at least {2 * _LEFT}")
         self._blob = None if _file(strategy) else _pickled(strategy)
         # Each audit sees a retraining, however seldom the strategy trains.
         span = int((self.sampled[-1] - self.sampled[0]) / np.timedelta64(1, "D"))
@@ -147,6 +154,16 @@ class Subject:
         with generators.kept():
             return forward(strategy, self.windows(strategy), self.sampled)
 
+    @property
+    def models(self) -> dict[np.datetime64, Any]:
+        """Training day -> models of that run."""
+        return {m.trained_at: m.models for _, m in self.course.before if m.trained_at is not None}
+
+    @property
+    def are_networks(self) -> bool:
+        """Whether models are networks of `nn.fit` and nothing else: those of equal fits are equal."""
+        return all(type(models).__module__ == _NETWORKS for models in self.models.values())
+
     @cached_property
     def book(self) -> Result:
         """A backtest over all audited days, by the strategy's own intervals, states included."""
@@ -182,5 +199,41 @@ def _pickled(strategy: Strategy) -> bytes:
 def made(recipe: tuple[str, Any, dict[str, Any], dict[str, Any]]) -> Strategy:
     """Return the strategy that a `Subject.recipe` describes."""
     kind, source, constants, settings = recipe
+    if kind == "file":
+        for name in _beside(sys.modules.get(_LOADED + Path(source).stem), Path(source).parent):
+            del sys.modules[name]
     strategy = load_strategy(source, **constants) if kind == "file" else pickle.loads(source)
     return dataclasses.replace(strategy, **settings)
+
+
+def _beside(module: Any, folder: Path) -> set[str]:
+    """Return the names of the modules in a strategy's folder that it uses, and that have globals of their own."""
+    found: set[str] = set()
+    rest = [] if module is None else [module]
+    while rest:
+        for value in list(vars(rest.pop()).values()):
+            name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if isinstance(name, str) and name not in found and name in sys.modules:
+                used = sys.modules[name]
+                if _lies_in(used, folder):
+                    found.add(name)
+                    rest.append(used)
+    return found
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    top = module.__name__.partition(".")[0]
+    if top in ("__main__", _OURS) or top.startswith(_LOADED):
+        return False
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return file is not None and folder in (Path(file).parent, Path(file).parent.parent)
+
+
+@contextmanager
+def modules_kept() -> Iterator[None]:
+    """Put the modules back that strategies made anew have replaced: others still hold their classes."""
+    before = dict(sys.modules)
+    try:
+        yield
+    finally:
+        sys.modules.update(before)

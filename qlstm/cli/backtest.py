@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import QlstmError
 from .common import DATA, load, note, option, record_of, table
 
 if TYPE_CHECKING:
@@ -77,7 +78,11 @@ def backtest(
         dask=dask,
     )
     tried = _relevant(tried, result)
-    audited = audit.check(loaded, cube, end=end) if check else None
+    audited = failure = None
+    try:
+        audited = audit.check(loaded, cube, end=end) if check else None
+    except QlstmError as error:  # the backtest is done: nothing of it is lost
+        failure = error
     written = results.save(result, folder, cube, source, audit=audited, trials=tried)
     files.remove(checkpoint)
     note(str(cube.attrs.get("note", "")))
@@ -87,6 +92,8 @@ def backtest(
     if audited is not None:
         click.echo(audited.summary())
     click.echo(f"written to {folder}: {', '.join(path.name for path in written)}")
+    if failure is not None:
+        raise QlstmError(f"the backtest is written, but was not checked: {failure}") from failure
 
 
 def _tried(given: str | None, strategy: Path) -> Search | int | None:
@@ -103,14 +110,15 @@ def _tried(given: str | None, strategy: Path) -> Search | int | None:
 
 
 def _relevant(tried: Search | int | None, result: Result) -> Search | int | None:
-    """Return the trials that picked the strategy on days of this backtest, and tell of a search's."""
+    """Return the trials as the report can use them, and tell of a search's."""
+    from ..report.study import earlier
+
     if tried is None or isinstance(tried, int):
         return tried
-    first = str(result.weights["time"].values[0])[:10]
     made = f"{tried.n_trials} trials on record"
-    if tried.setting.end < first:
-        note(f"{made}, all on days up to {tried.setting.end}: this backtest is later, so nothing is deflated")
-        return None
+    if last_day := earlier(tried, result):
+        note(f"{made}, all on days up to {last_day}: this backtest is later, so nothing is deflated")
+        return tried
     note(f"{made}: the report deflates the Sharpe ratio for them (--trials 1 for none)")
     has_spread = sum(map(math.isfinite, tried.sharpe_ratios)) > 1
     return tried if has_spread else tried.n_trials

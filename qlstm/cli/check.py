@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
@@ -38,17 +39,18 @@ def check(
     from .. import audit
     from ..strategy import load_strategy
 
-    loaded = load_strategy(strategy)
-    cube = load(source)
-    report = audit.check(
-        loaded,
-        cube,
-        [name.strip() for name in only.split(",")] if only else None,
-        start=start,
-        end=end,
-        thorough=thorough,
-        earlier=load(earlier) if earlier else None,
-    )
+    with redirect_stdout(sys.stderr):  # what a strategy prints is not the report
+        loaded = load_strategy(strategy)
+        cube = load(source)
+        report = audit.check(
+            loaded,
+            cube,
+            [name.strip() for name in only.split(",")] if only else None,
+            start=start,
+            end=end,
+            thorough=thorough,
+            earlier=load(earlier) if earlier else None,
+        )
     note(str(cube.attrs.get("note", "")))
     click.echo(report.to_json() if as_json else str(report))
     sys.exit(0 if report.ok else 1)

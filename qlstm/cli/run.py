@@ -7,7 +7,9 @@ cannot be used, another process writing. Whenever it is not 0, the day was not s
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,19 +54,20 @@ def run(
     from .. import runner
     from ..strategy import load_strategy
 
-    loaded = load_strategy(strategy)
-    cube = load(source)
-    result = runner.run(
-        loaded,
-        cube,
-        state_dir=state_dir,
-        date=date,
-        catch_up=catch_up,
-        skip_gap=skip_gap,
-        strict=strict,
-        allow_changes=allow_changes,
-        dry_run=dry_run,
-    )
+    with redirect_stdout(sys.stderr):  # what a strategy prints is not the result
+        loaded = load_strategy(strategy)
+        cube = load(source)
+        result = runner.run(
+            loaded,
+            cube,
+            state_dir=state_dir,
+            date=date,
+            catch_up=catch_up,
+            skip_gap=skip_gap,
+            strict=strict,
+            allow_changes=allow_changes,
+            dry_run=dry_run,
+        )
     about = str(cube.attrs.get("note", ""))
     if as_json:
         notes = [*([about] if about else []), *result.notes]

@@ -58,9 +58,10 @@ class Summary:
     best: float
 
     def __str__(self) -> str:
+        p_value = "< 0.01" if self.test.p_value < 0.01 else f"= {self.test.p_value:.2f}"
         return (
             f"{self.trades} trades: {self.wins} won, {self.losses} lost, {self.flat} flat; win rate "
-            f"{100 * self.win_rate:.2f} % (p = {self.test.p_value:.2f}), mean {100 * self.mean:.2f} %, sum "
+            f"{100 * self.win_rate:.2f} % (p {p_value}), mean {100 * self.mean:.2f} %, sum "
             f"{100 * self.total:.2f} %, t {self.t:.2f}, profit factor {self.profit_factor:.2f}; "
             f"the best trade has {100 * self.best:.0f} % of all gains"
         )

@@ -52,9 +52,9 @@ class ShiftReport:
 
     @property
     def best_lag(self) -> int:
-        """The lag at which the plotted lines fit best; 1 is the plot that shows yesterday's price."""
-        known = self.correlations.fillna(-math.inf)
-        return int(known.index.to_numpy()[int(np.argmax(known.to_numpy()))])
+        """The lag at which the plotted lines fit best: 1 where yesterday's price is plotted, 0 for a constant line."""
+        known = self.correlations.dropna()
+        return int(known.index.to_numpy()[known.to_numpy().argmax()]) if len(known) else 0
 
     @property
     def is_late(self) -> bool:
@@ -75,12 +75,23 @@ class ShiftReport:
             ("informative", False): "it beats the last value, and its changes fit those of the same row",
         }[self.verdict, self.is_late]
         return (
-            f"{self.verdict}: {news}. Lines fit best at lag {self.best_lag} (correlation of changes "
-            f"{self.correlations.max():.2f}, at lag 0 {self.correlations[0]:.2f}). Skill over the last value "
-            f"{self.skill:.3f}, forecast against actual change: correlation {self.change_correlation:.2f}, direction "
-            f"right in {100 * self.hit_rate:.1f} %. R² of levels {self.level_r2:.3f} (the last value has that too). "
-            f"{self.test}"
+            f"{self.verdict}: {news}. {self._fit()}. Skill over the last value {self.skill:.3f}, {self._changes()}. "
+            f"R² of levels {self.level_r2:.3f} (the last value has that too). {self.test}"
         )
+
+    def _fit(self) -> str:
+        """Return in words where the lines fit best."""
+        if not self.correlations.notna().any():
+            return "A constant line has no correlation at any lag"
+        best, at_0 = self.correlations.max(), self.correlations[0]
+        return f"Lines fit best at lag {self.best_lag} (correlation of changes {best:.2f}, at lag 0 {at_0:.2f})"
+
+    def _changes(self) -> str:
+        """Return in words how the change forecast fits the actual one."""
+        fit, hits = self.change_correlation, self.hit_rate
+        alike = "no correlation, it is constant" if math.isnan(fit) else f"correlation {fit:.2f}"
+        right = "no direction called" if math.isnan(hits) else f"direction right in {100 * hits:.1f} %"
+        return f"forecast against actual change: {alike}, {right}"
 
 
 def shift_report(pred: Any, actual: Any, max_lag: int = 5) -> ShiftReport:

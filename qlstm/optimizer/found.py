@@ -97,24 +97,18 @@ class Search:
 
     def __str__(self) -> str:
         failed = sum(trial.error is not None for trial in self.trials)
+        meaning = " (the contest's Sharpe ratio, geometric)" if self.score is standard_stats_to_weight else ""
         lines = [
             f"{self.n_trials} trials of {self.setting.strategy}, {failed} of them failed, "
             f"{self.setting.start} to {self.setting.end}",
-            f"best: {spelt(self.best.arguments)}, score {self.scores.max():.3f}",
+            f"best: {spelt(self.best.arguments)}, score {self.scores.max():.3f}{meaning}",
         ]
         try:
             found = self.deflated()
         except DataError as error:
             return "\n".join([*lines, f"skill cannot be told from luck: {error}"])
-        luck = found.benchmark * math.sqrt(_figure(self.best, "points_per_year"))
         sharpe = self.sharpe_ratios[int(np.argmax(self.scores))]
-        return "\n".join(
-            [
-                *lines,
-                f"its Sharpe ratio is {sharpe:.2f} a year; the best of {found.trials} without any skill is expected "
-                f"to show {luck:.2f}, and shows {sharpe:.2f} or more with probability {found.p_value:.2f} at most",
-            ]
-        )
+        return "\n".join([*lines, found.beside(sharpe, _figure(self.best, "points_per_year"))])
 
 
 def _figure(trial: Trial, name: str) -> float:

@@ -42,25 +42,26 @@ class _Notes:
         self._report = [] if report is None else report
 
     def _add(self, level: int, line: str) -> None:
-        line = f"contest rules: {line}"
         _LOG.log(level, line)
         self._report.append(line)
 
     def changed(self, line: str) -> None:
         """Note a change that any portfolio may need."""
-        self._add(logging.INFO, line)
+        self._add(logging.INFO, f"contest rules: {line}")
 
     def dropped(self, line: str) -> None:
         """Note something that the strategy asked for and will not get."""
-        self._add(logging.WARNING, line)
+        self._add(logging.WARNING, f"contest rules: {line}")
 
-    def positions(self, what: str, book: xr.DataArray, where: np.ndarray) -> None:
-        """Note positions of `book` that were taken away at `where` (time, asset)."""
+    def positions(self, why: str, book: xr.DataArray, where: np.ndarray, done: str = "took away") -> None:
+        """Note what was done, and why, to positions of `book` at `where` (time, asset)."""
         held = where & (np.nan_to_num(book.values) != 0)
         if held.any():
             t, a = np.argwhere(held)[0]
-            first = f"{book['asset'].values[a]} on {day(book['time'].values[t])}: {book.values[t, a]:g}"
-            self.dropped(f"{what}: {int(held.sum())} positions, first {first}")
+            many = int(held.sum())
+            first = f"{book['asset'].values[a]} on {day(book['time'].values[t])} (weight {book.values[t, a]:.3g})"
+            line = f"contest rules {done} {many} position{'s' * (many != 1)} ({why}), first {first}"
+            self._add(logging.WARNING, line)
 
 
 def clean(
@@ -113,7 +114,7 @@ def clean(
     if not is_single:
         book = _continuous(book, data, panel, contest, notes)
     if contest.long_only:
-        notes.positions("not allowed to be short", book, book.values < 0)
+        notes.positions("short", book, book.values < 0)
         book = book.clip(min=0.0)
     if contest.exposure_limit is not None:
         book = _limited(book, contest, contest.exposure_limit, notes)
@@ -207,7 +208,8 @@ def _priced(book: xr.DataArray, panel: Panel, contest: Contest, notes: _Notes) -
     if contest.hold_gaps:
         values = pd.DataFrame(values).ffill().to_numpy()
     values = np.where(np.isnan(values), 0.0, values)
-    notes.positions("no close" + (", held as before" if contest.hold_gaps else ""), book, gap & (values != book.values))
+    done = "held as before" if contest.hold_gaps else "took away"
+    notes.positions("no close", book, gap & (values != book.values), done)
     return book.copy(data=values)
 
 
@@ -251,7 +253,7 @@ def _limited(book: xr.DataArray, contest: Contest, limit: float, notes: _Notes) 
     if check_exposure(book, *bounds):
         return book
     cut = exposure.cut_big_positions(book, limit)
-    notes.positions(f"cut to {limit:g} of the capital", book, cut.values != book.values)
+    notes.positions(f"above {limit:g} of the capital", book, cut.values != book.values, "cut")
     if check_exposure(cut, *bounds):
         return cut
     kept = exposure.drop_bad_days(cut, limit)

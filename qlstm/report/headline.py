@@ -114,13 +114,14 @@ def _chance_card(study: Study) -> Card:
     alone = percent(significance.probabilistic_sharpe(study.returns.values))
     found = _deflated(study)
     if found is None:
-        return Card("Chance that it is above 0", alone, "probabilistic Sharpe ratio; one trial assumed")
+        known = "one trial assumed" if study.earlier is None else f"{study.on_record} trials, all on earlier days"
+        return Card("Chance that it is above 0", alone, f"probabilistic Sharpe ratio; {known}")
     detail = f"deflated Sharpe ratio, {found.trials} trials; {alone} above 0 if it were the only one"
     return Card("Chance that it is above luck", percent(found.probability), detail)
 
 
 def _deflated(study: Study) -> Deflated | None:
-    """Return what is left of the ratio after all trials; None where their number was not given."""
+    """Return what is left of the ratio after all trials; None where there is no number of them that picked it."""
     if study.trials is None:
         return None
     return significance.deflated_sharpe(study.returns.values, study.trials, study.points)
@@ -165,21 +166,23 @@ def verdicts(study: Study) -> list[str]:
 
 def _tried(study: Study, found: Interval) -> str:
     """Say what the number of trials makes of the ratio."""
+    if study.earlier is not None:
+        return (
+            f"Trials on record: {study.on_record}, all on days up to {study.earlier}. This backtest is later, so "
+            f"nothing is deflated. A second look at its days counts as a trial."
+        )
     deflated = _deflated(study)
     if deflated is None:
         return "Taken as the only version ever tried; give the number of trials, and the ratio is deflated for them."
-    luck = deflated.benchmark * math.sqrt(study.points)
-    return (
-        f"Trials made: {deflated.trials}. The best of as many without any skill is expected to show {luck:.2f} a year "
-        f"(arithmetic), and shows {found.sharpe:.2f} or more with probability {deflated.p_value:.2f} at most."
-    )
+    return f"Trials made: {deflated.trials}, {deflated.beside(found.sharpe, study.points)}."
 
 
 def _needed(study: Study) -> str:
     rows = significance.minimum_track_record(study.returns.values)
     if not math.isfinite(rows):
         return ""
-    return f"; a ratio of this size takes {rows / study.points:.0f} years of data to be 95 % sure of"
+    years = math.ceil(rows / study.points)
+    return f"; a ratio of this size takes {years} year{'s' * (years != 1)} of data to be 95 % sure of"
 
 
 def _against(study: Study) -> list[str]:

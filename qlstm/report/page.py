@@ -26,6 +26,10 @@ __all__ = ["render", "write"]
 
 _MINUS = re.compile(r"(?<![^\s(])-(?=\d)")  # not that of dates, names and options
 _NO_DATA = "Left out: it needs the data. Pass data= (the cube that was run on) to the report."
+_NO_AUDIT = (
+    "No audit was passed to this page. The same command with --check (qlstm backtest … --check), or audit= with what "
+    "qlstm.audit.check found, fills this panel."
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,8 @@ def render(
         Where result and data come from; by default what the result itself knows.
     trials : int or object with ``sharpe_ratios``, optional
         How many versions were tried before this one was picked, itself included: their number, or better what a search
-        found (`optimizer.read_search`). The page deflates the Sharpe ratio for them; without it, it says that it takes
-        this one as the only trial.
+        found (`optimizer.read_search`). The page deflates the Sharpe ratio for them, unless the search used only days
+        before this backtest; without it, it says that it takes this one as the only trial.
 
     Raises
     ------
@@ -130,7 +134,7 @@ def render(
         raise OutputError("forecasts are scored on prices; pass data= (the cube that was run on) with forecast=")
     study = Study(result, data, forecast, manifest, trials)
     sections = [_section(panel, study) for panel in _PANELS]
-    sections += [_audited(audit, study), Section("manifest", "Manifest", parts=origin.manifest(study))]
+    sections += [_audited(audit), Section("manifest", "Manifest", parts=origin.manifest(study))]
     return str(_template().render(_words(study, note) | {"sections": sections} | _scripts(sections, study)))
 
 
@@ -188,11 +192,10 @@ def _section(panel: _Panel, study: Study) -> Section:
     return Section(panel.name, panel.title, panel.lead, parts)
 
 
-def _audited(audit: Any, study: Study) -> Section:
+def _audited(audit: Any) -> Section:
     if audit is not None:
         return Section("audit", "Audit", html=audit.to_html())
-    text = f"No audit was passed to this page. Run: qlstm check {study.result.strategy.name}.py"
-    return Section("audit", "Audit", parts=[Text(text)])
+    return Section("audit", "Audit", parts=[Text(_NO_AUDIT)])
 
 
 def _figures(sections: list[Section], study: Study) -> str:

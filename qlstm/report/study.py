@@ -18,7 +18,7 @@ from ..multipass import Result
 from .market import Market, Performance
 from .parts import number
 
-__all__ = ["Study", "trial_count"]
+__all__ = ["Study", "earlier", "trial_count"]
 
 _LEAST = 20  # rows of a part that its Sharpe ratio is given for
 
@@ -37,7 +37,9 @@ class Study:
     manifest : mapping, optional
         Where result and data come from.
     trials : int or object with ``sharpe_ratios``, optional
-        How often was tried to find this strategy, as for `significance.deflated_sharpe`.
+        How often was tried to find this strategy, as for `significance.deflated_sharpe`. A search that used only
+        days before this backtest picked nothing on them: `trials` is then None, `on_record` its number of trials and
+        `earlier` its last day.
 
     Raises
     ------
@@ -55,8 +57,10 @@ class Study:
     ) -> None:
         if result.stats is None:
             raise OutputError("this backtest has no statistics; run it with analyze=True")
-        trial_count(trials)  # refuses what none of the panels could use
-        self.result, self.forecast, self.manifest, self.trials = result, forecast, manifest, trials
+        self.on_record = trial_count(trials)  # refuses what none of the panels could use
+        self.earlier = earlier(trials, result)
+        self.trials = trials if self.earlier is None else None
+        self.result, self.forecast, self.manifest = result, forecast, manifest
         self.returns = result.stats.sel(field="relative_return", drop=True).dropna("time")
         self.market = None if data is None else Market(result, data)
         table = result.stats.rename(result.contest.name)
@@ -128,3 +132,11 @@ def trial_count(trials: Any) -> int | None:
     if not isinstance(trials, Integral) or isinstance(trials, bool) or trials < 1:
         raise OutputError(f"trials must be a whole number of 1 or more, or the record of a search; got {trials!r}")
     return int(trials)
+
+
+def earlier(trials: Any, result: Result) -> str | None:
+    """Return the last day of a search that used only days before this backtest; None for all other trials."""
+    setting = getattr(trials, "setting", None)  # of a search; a bare number says nothing about days
+    if setting is None or setting.end >= day(result.weights["time"].values[0]):
+        return None
+    return str(setting.end)

@@ -115,6 +115,15 @@ class Deflated:
             f"(luck gives {self.benchmark:.3f} per row), p = {self.p_value:.3f}"
         )
 
+    def beside(self, sharpe: float, points_per_year: float) -> str:
+        """Return in words what luck shows beside the best try's arithmetic ratio `sharpe`, a year."""
+        luck = self.benchmark * math.sqrt(points_per_year)
+        return (
+            f"arithmetic Sharpe ratio {sharpe:.2f} a year: the best of {self.trials} without any skill is expected to "
+            f"show {luck:.2f}, and luck alone shows {sharpe:.2f} or more in up to {math.ceil(100 * self.p_value)} % of "
+            f"searches"
+        )
+
 
 def sharpe_interval(
     returns: Any, points_per_year: float, level: float = 0.95, draws: int = 1000, seed: int = 42

@@ -242,5 +242,6 @@ def find_store(path: str | Path) -> Store:
     if not stores:
         raise StateError(f"{path} holds no saved state")
     if len(stores) > 1:
-        raise StateError(f"{path} holds several strategies: {', '.join(s.folder.name for s in stores)}; name one")
+        names, one = ", ".join(store.folder.name for store in stores), stores[0].folder
+        raise StateError(f"{path} holds several strategies: {names}; give {one}, or --state-dir {one} with a date")
     return stores[0]

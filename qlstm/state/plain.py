@@ -82,8 +82,8 @@ class _Describer:
             return {KIND: "module", **networks.describe_network(value, self)}
         inner = "keep its .network, or " if _is_network(getattr(value, "network", None)) else ""
         raise Unfit(
-            f"objects of class {kind.__module__}.{kind.__qualname__} cannot be saved; {inner}use plain values, arrays or "
-            "xarray (for models of other libraries give Strategy(dump=, load=))"
+            f"objects of class {kind.__module__}.{kind.__qualname__} cannot be saved; {inner}use plain values, arrays "
+            "or xarray (for models of other libraries give Strategy(dump=, load=))"
         )
 
 
