@@ -1,16 +1,34 @@
 """Planted faults are found, each by its check, at its stage and first day; clean strategies are let through."""
 
+import concurrent.futures
 import dataclasses
 import json
+import os
+import socket
+import sqlite3
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT
 from toys import FIELDS, market
 
 import qlstm
 from qlstm import audit, cli, data
-from qlstm.audit import alterations, book, contest, determinism, look_ahead, training_data, watching
+from qlstm.audit import (
+    alterations,
+    book,
+    contest,
+    determinism,
+    differences,
+    invariance,
+    look_ahead,
+    replay,
+    training_data,
+    watching,
+)
+from qlstm.audit import subject as subject_module
 from qlstm.data import quality, synthetic
 
 FAULTS = ROOT / "tests" / "faults"
@@ -24,11 +42,18 @@ PLANTED = {
     "asset_order": ("asset-order", "fail", "predict", "2016-01-28"),
     "backfilled_macro": ("training-features", "fail", "features", "2016-01-22"),
     "backfilled": ("training-features", "fail", "features", "2015-09-30"),
+    "busiest": ("training-features", "warning", "train", "2015-10-07"),
     "centred": ("training-features", "fail", "features", "2016-01-26"),
+    "cheap_stocks": ("price-level", "warning", "predict", "2016-01-28"),
+    "counts_beside": ("call-order", "fail", "predict", "2016-07-08"),
     "denoised": ("training-features", "fail", "features", "2015-10-07"),
+    "dropout": ("draws", "warning", "predict", "2016-01-28"),
     "early_label": ("label-timing", "fail", "labels", "2015-11-10"),
     "filled_labels": ("labels", "fail", "labels", "2016-01-26"),
+    "filled_warm_up": ("features", "fail", "features", "2015-01-01"),
+    "first_scaler": ("call-order", "fail", "predict", "2016-01-28"),
     "growing_state": ("state-growth", "fail", "state", "2016-01-29"),
+    "known_crisis": ("hindsight", "warning", "predict", "2016-03-01"),
     "known_assets": ("eval-assets", "fail", "train", "2016-01-28"),
     "later_macro": ("future", "fail", "predict", "2016-03-01"),
     "later_training": ("future", "fail", "predict", "2016-03-01"),
@@ -37,6 +62,7 @@ PLANTED = {
     "mutated_state": ("call-order", "fail", "predict", "2016-07-08"),
     "near_equal": ("near-equal-weights", "warning", "weights", "2016-01-28"),
     "one_bar": ("one-bar", "warning", "predict", "2016-01-28"),
+    "other_scale": ("same-features", "warning", "features", "2016-01-28"),
     "random_training": ("repetition", "fail", "train", "2016-01-28"),
     "reads_data": ("files", "fail", "predict", "2016-01-28"),
     "reads_at_import": ("files", "fail", "load", "2016-01-28"),
@@ -86,11 +112,28 @@ def test_a_planted_fault_is_found_at_its_stage_and_first_day(name, prices):
     assert findings[0].cube == ("macro" if name.endswith("_macro") else None)
 
 
-@pytest.mark.parametrize("name", ["clean_features", "clean_macro", "clean_network"])
+SHORTLY = {
+    "clean_buffer": ["state-growth"],
+    "clean_class": ["call-order", "window-length", "draws", "price-level"],
+    "clean_ranks": ["labels"],
+    "clean_season": ["hindsight"],
+}
+
+
+@pytest.mark.parametrize("name", SHORTLY)
+def test_what_looks_like_a_fault_and_is_none_passes(name):
+    assert audit.check(loaded(name), CUBE, SHORTLY[name], progress=False).findings == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["clean_features", "clean_macro", "clean_network"]
+    + [pytest.param(name, marks=pytest.mark.soak) for name in SHORTLY],
+)
 def test_a_clean_strategy_passes_every_check(name):
     report = audit.check(loaded(name), data_for(name), IN_PROCESS, progress=False)
     assert report.ok
-    assert {one.check for one in report.findings} <= {"concentration"}
+    assert {one.check for one in report.findings if one.severity != "note"} <= {"concentration"}
     assert set(report.seconds) == set(IN_PROCESS)
 
 
@@ -107,7 +150,14 @@ BLIND = {
     "only the last rows are changed": ("backfilled", training_data, "_EARLY", ()),
     "one cube's future stays as it is": ("later_macro", alterations, "one_by_one", only_the_first),
     "one cube's later rows stay as they are": ("backfilled_macro", alterations, "one_by_one", only_the_first),
-    "every line is a scaler": ("denoised", training_data, "_is_scaled", lambda one, other: True),
+    "nothing is filled backwards": ("filled_warm_up", look_ahead, "_WARM_UP", ()),
+    "the years stay": ("known_crisis", invariance, "_CYCLE", np.timedelta64(0, "D")),
+    "prices stay as they are": ("cheap_stocks", invariance, "_LEVELS", (1.0,)),
+    "no difference matters": ("dropout", invariance, "_MATTERS", 1e9),
+    "every scale is the same": ("other_scale", training_data, "_APART", 1e9),
+    "models are always of the same process": ("first_scaler", determinism, "_untrained", lambda subject: None),
+    "modules beside are kept": ("counts_beside", subject_module, "_beside", lambda module, folder: set()),
+    "every line is a scaler": ("denoised", differences, "is_scaled", lambda one, other: True),
     "no rows are cut off": ("filled_labels", training_data, "_TAILS", ()),
     "a label never stays": ("early_label", training_data, "_answer", lambda *_: True),
     "nobody is unseen": ("known_assets", training_data, "EVAL_ASSETS", "NOBODY"),
@@ -180,8 +230,17 @@ def hurried():
 def test_restated_prices_are_named_and_unchanged_ones_are_not():
     (one,), fault = restated()
     assert (one.severity, one.stage, one.asset, one.date) == ("fail", "data", fault.asset, str(fault.start)[:10])
-    for earlier in (CUBE[:, :300], None):
+    for earlier in (CUBE[:, :300], CUBE[:5, :300], None):
         assert audit.check(loaded("one_asset"), CUBE, ["restated"], earlier=earlier, progress=False).findings == ()
+
+
+@pytest.mark.parametrize("gone", [{"time": [100]}, {"asset": [3]}])
+def test_days_and_assets_that_were_put_in_later_are_restated_too(gone):
+    earlier = CUBE[:, :300].drop_isel(gone)
+    (one,) = audit.check(loaded("one_asset"), CUBE, ["restated"], earlier=earlier, progress=False).findings
+    place = {"time": 0, "asset": 0} | {dim: rows[0] for dim, rows in gone.items()}
+    assert (one.date, one.asset) == (str(CUBE.time.values[place["time"]])[:10], CUBE.asset.values[place["asset"]])
+    assert one.value.startswith("nan -> ")
 
 
 def test_a_result_that_rests_on_one_wrong_price_fails():
@@ -271,6 +330,78 @@ def test_a_data_file_is_seen_wherever_it_lies_and_other_files_of_libraries_are_n
     assert seen == [tmp_path / "prices.csv"]
 
 
+PRICES = CUBE.sel(field="close").to_pandas().reset_index(names="date")
+TABLES = {
+    "prices.csv.gz": lambda path: PRICES.to_csv(path, index=False),
+    "prices.parquet": lambda path: PRICES.set_index("date").to_parquet(path),
+    "long.csv": lambda path: PRICES.melt("date", var_name="asset")[["asset", "date", "value"]].to_csv(
+        path, index=False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_last_day_of_a_table_is_found_packed_or_not_and_wherever_its_dates_are(name, tmp_path):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    path, seen = tmp_path / name, []
+    TABLES[name](path)
+    assert watching.last_row(path) == CUBE.time.values[-1]
+    with watching.watching(seen.append), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(pd.read_parquet if name.endswith("parquet") else pd.read_csv, path).result()
+    assert set(seen) == {path}
+
+
+def test_hosts_folders_and_databases_are_seen_but_not_this_machine_or_what_python_imports_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: sys.audit("socket.getaddrinfo", host, port))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "members").mkdir()
+    (tmp_path / "prices.db").touch()
+    seen = []
+    with watching.watching(seen.append):
+        for host in ("prices.example.com", "localhost"):
+            socket.getaddrinfo(host, 80)
+        for folder in (tmp_path, tmp_path / "members"):
+            os.listdir(folder)
+        sqlite3.connect(tmp_path / "prices.db").close()
+    assert seen == ["prices.example.com", tmp_path / "members", tmp_path / "prices.db"]
+
+
+@pytest.mark.parametrize(("what", "severity"), [("prices.example.com", "fail"), (FAULTS, "warning")])
+def test_a_host_fails_and_a_folder_is_a_warning(what, severity):
+    finding = look_ahead._of_file(replay.Opened("predict", CUBE.time.values[-1], what))
+    assert (finding.severity, finding.value) == (severity, getattr(what, "name", what))
+    assert finding.fix
+
+
+def test_modules_beside_a_strategy_are_made_anew_and_put_back():
+    strategy = loaded("counts_beside")
+    counting = sys.modules["counting"]
+    subject = audit.Subject(strategy, CUBE)
+    with subject_module.modules_kept():
+        subject.fresh()
+        assert sys.modules["counting"] is not counting
+    assert sys.modules["counting"] is counting
+
+
+def test_gaps_and_listings_are_where_a_back_fill_would_show():
+    cube = CUBE.copy(deep=True)
+    cube[:, :50, 1] = cube[:, 200:210, 2] = np.nan
+    cube[:, 390:, 3] = np.nan  # delisted: nothing comes after
+    assert alterations.in_gaps(cube) == [CUBE.time.values[49], CUBE.time.values[209]]
+    assert alterations.in_gaps(CUBE) == []
+
+
+def test_a_strategy_that_fails_on_some_days_is_told_once_and_on_the_day(tmp_path):
+    file = tmp_path / "no_tomorrow.py"
+    text = (FAULTS / "one_asset.py").read_text()
+    file.write_text(
+        text.replace("    return", f'    assert str(data.time.values[-1])[:10] != "{LAST}", "no tomorrow"\n    return')
+    )
+    report = audit.check(qlstm.load_strategy(file), CUBE, ["contest-rules", "concentration"], progress=False)
+    assert [(one.severity, one.date) for one in report.findings] == [("fail", LAST), ("note", LAST)]
+
+
 def grown(jump, growth):
     """Return the cube with one asset's prices multiplied once, in May 2016, and growing by a rate on all days."""
     cube = CUBE.copy(deep=True)
@@ -357,7 +488,8 @@ def test_a_report_is_text_json_and_escaped_html(tmp_path):
     assert content["findings"][0]["date"] == "2016-01-26"
     assert "1 failure" in str(report)
     one = audit.Finding("x", "data", "fail", "data", "<b>", asset="A&B")
-    page = audit.Report("s", ("a", "b"), (one,)).to_html()
+    page = audit.Report("s", ("a", "b"), (one,), {"parity": 1.0}).to_html()
+    assert "s, a to b: 1 check, 1 failure" in page
     assert "&lt;b&gt;" in page
     assert "A&amp;B" in page
     assert "<b>" not in page
@@ -400,12 +532,19 @@ def test_the_command_exits_2_on_bad_input(capsys, prices):
     assert "no check 'lookahead'" in capsys.readouterr().err
 
 
+def test_labels_ranked_in_a_window_are_not_called_early_unless_two_change_places():
+    label = market(60, 2).sel(field="close", drop=True)
+    assert differences.set_early(label, label**3) is None
+    exchanged = (label**3).copy(data=np.exp(-label.values))
+    assert differences.set_early(label, exchanged) is not None
+
+
 @pytest.mark.parametrize("rows", [8, 16, 30, 60])
 def test_a_label_scaled_over_a_window_is_not_called_early_however_few_rows_there_are(rows):
     label = market(rows, 2).sel(field="close", drop=True)
-    assert training_data._set_early(label, 2.0 * label - 1.0) is None
+    assert differences.set_early(label, 2.0 * label - 1.0) is None
     filled = label.copy()
     filled[-1] = 0.0
-    found = training_data._set_early(filled, label)
+    found = differences.set_early(filled, label)
     assert found is not None
     assert found["time"] == label.time.values[-1]

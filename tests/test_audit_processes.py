@@ -1,6 +1,7 @@
 """Checks that start processes: parity of single pass and multi-pass, hash order, clocks."""
 
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -54,14 +55,21 @@ def test_the_order_of_a_set_shows_between_processes(monkeypatch):
 class Here:
     """Stands in for a process, without its start: the number of threads is set, and the run is the worker's."""
 
-    def __init__(self, subject, folder, data, days, *, threads=1, models=b"", hash_seed=0, clock_days=0.0):
+    def __init__(
+        self, subject, folder, data, days, *, threads=1, models=b"", hash_seed=0, clock_days=0.0, time_zone="UTC"
+    ):
         self.request = {"recipe": subject.recipe, "data": str(data), "days": days, "models": models}
-        self.threads = str(threads)
+        self.threads, self.time_zone = str(threads), time_zone
 
     def answer(self):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("OMP_NUM_THREADS", self.threads)
-            return worker._walk(self.request)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("OMP_NUM_THREADS", self.threads)
+                patch.setenv("TZ", self.time_zone)
+                time.tzset()
+                return worker._walk(self.request)
+        finally:
+            time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +78,13 @@ class Here:
 def test_threads_in_a_training_are_told_from_threads_that_change_nothing(name, expected, monkeypatch):
     monkeypatch.setattr(determinism, "Process", Here)
     assert first(name, "processes") == expected
+
+
+def test_the_time_zone_of_the_machine_is_told_apart(monkeypatch):
+    monkeypatch.setattr(determinism, "Process", Here)
+    (one,) = audit.check(loaded("time_zone"), CUBE, ["processes"], progress=False).findings
+    assert (one.severity, one.stage) == ("fail", "predict")
+    assert "time zone" in one.message
 
 
 def test_a_process_has_the_threads_that_it_is_to_have_in_every_library(tmp_path, monkeypatch):
@@ -107,11 +122,17 @@ def test_the_clock_shows_between_processes(monkeypatch):
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    "name", ["hash_order", "wall_clock", "threads", "threads_training", "clean_threads", "clean_network"]
+    "name", ["hash_order", "wall_clock", "time_zone", "threads", "threads_training", "clean_threads", "clean_network"]
 )
 def test_the_right_cause_is_named_among_all(name):
     findings = audit.check(loaded(name), CUBE, ["processes"], progress=False).findings
-    causes = {"hash_order": "hash order", "wall_clock": "clock", "threads": "threads", "threads_training": "threads"}
+    causes = {
+        "hash_order": "hash order",
+        "wall_clock": "clock",
+        "time_zone": "time zone",
+        "threads": "threads",
+        "threads_training": "threads",
+    }
     assert [causes[name] in one.message for one in findings] == ([True] if name in causes else [])
 
 

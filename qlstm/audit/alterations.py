@@ -9,7 +9,7 @@ import xarray as xr
 
 from ..cube import Cubes
 
-__all__ = ["VARIANTS", "after", "all_at_once", "beyond_the_trade", "one_by_one"]
+__all__ = ["VARIANTS", "after", "all_at_once", "beyond_the_trade", "in_gaps", "one_by_one"]
 
 _FLAGS = ("is_liquid",)
 _FACTOR = 3.0  # more than any label's threshold or any rank's gap
@@ -93,6 +93,16 @@ def beyond_the_trade(cube: xr.DataArray, t: np.datetime64, turn: int) -> xr.Data
     moved &= cube["field"].values.astype(str) != "open"
     values[moved, row : row + 1] *= factors
     return cube.copy(data=values)
+
+
+def in_gaps(cube: xr.DataArray) -> list[np.datetime64]:
+    """Return the last day before most assets are listed, and the one inside most gaps: there a back-fill shows."""
+    close = cube.sel(field="close", drop=True) if "close" in cube["field"].values else cube.isel(field=0, drop=True)
+    known = close.transpose("time", "asset").notnull().values
+    later = np.logical_or.accumulate(known[::-1])[::-1]
+    before = np.logical_or.accumulate(known)
+    counts = [(~known & later & (before == is_gap)).sum(axis=1) for is_gap in (False, True)]
+    return [cube["time"].values[len(one) - 1 - int(one[::-1].argmax())] for one in counts if one.any()]
 
 
 def one_by_one(data: Cubes, alter: Callable[[xr.DataArray], xr.DataArray]) -> Iterator[tuple[str | None, Cubes]]:

@@ -169,11 +169,13 @@ def near_equal_weights(subject: Subject) -> list[Finding]:
 
 
 def restated(subject: Subject) -> list[Finding]:
-    """Hold the data against what was downloaded earlier: days that both have must be the same."""
+    """Hold the data against what was downloaded earlier: no day of then may be another, or new, or gone."""
     earlier = subject.earlier
     if earlier is None:
         return []
-    one, other = xr.align(earlier, subject.cube, join="inner")
+    then = subject.cube.sel(time=slice(*earlier["time"].values[[0, -1]]))
+    fields = [field for field in earlier["field"].values if field in then["field"].values]
+    one, other = xr.align(earlier.sel(field=fields), then.sel(field=fields), join="outer")
     one, other = (cube.transpose("time", "asset", "field") for cube in (one, other))
     same = np.isclose(one.values, other.values, rtol=1e-6, atol=0.0, equal_nan=True)
     if same.all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import tempfile
 from collections.abc import Callable
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import generators
+from .. import dates, generators
+from ..cube import Windows
 from ..errors import QlstmError
+from ..multipass import walk
 from . import alterations, look_ahead
 from .findings import Finding
 from .processes import Process, put_data
@@ -26,12 +29,19 @@ _CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
     "process": ({}, "from process to process", "seed every generator; the engine seeds random, numpy and torch only"),
     "hash order": ({"hash_seed": 1}, "with PYTHONHASHSEED", "sort sets before you go through them"),
     "threads": ({"threads": 2}, "with the number of threads", "sum on one thread, or in an order of its own"),
+    "time zone": (
+        {"time_zone": "WEST+10"},
+        "with the time zone",
+        "leave the times of the data as they are: without one",
+    ),
     "clock": ({"clock_days": 401.3}, "with the clock", "take the day from data.time[-1]"),
 }
 _ORDER_TOLERANCE = 1e-9  # the same numbers summed in another order differ in the last bits
 _QUARTERS = 4
 _STEADY = 0.5  # of the earlier growth: what fills a buffer slows down, what never ends does not
 _FEWEST = 24  # days
+_LONG = 640  # days: room for a buffer of two years to be full, and to stay so
+_NEVER = 365 * 100
 
 
 def _difference(one: Course, other: Course) -> dict[str, object] | None:
@@ -55,10 +65,9 @@ def repetition(subject: Subject) -> list[Finding]:
             return []
         stage = "predict"
         if strategy.train is not None:
-            models = {m.trained_at: m.models for _, m in subject.course.before if m.trained_at is not None}
-            same = [forward(strategy, windows, subject.sampled, models) for _ in range(2)]
+            same = [forward(subject.course.strategy, windows, subject.sampled, subject.models) for _ in range(2)]
             stage = "predict" if _difference(*same) else "train"
-    fix = "seed every generator of your own: np.random.default_rng(0); the engine seeds random, numpy and torch only"
+    fix = "seed generators of your own: np.random.default_rng(0); count steps, not seconds; take threads in their order"
     return _finding("repetition", stage, "the same day with the same data gives other weights", found, fix)
 
 
@@ -76,13 +85,28 @@ def call_order(subject: Subject) -> list[Finding]:
                 other = row.fillna(0.0).expand_dims(time=[t])
                 a, b = xr.align(there.weights.sel(time=[t]), other, join="outer", fill_value=0.0)
                 found = look_ahead.first_difference(a, b, t)
-                if found is not None and not repetition(subject):
-                    return _of_order(found)
-    return []
+                if found is not None:
+                    return _of_order(
+                        subject, found, "a day asked for again, with the memory it had, gets other weights"
+                    )
+    found = _untrained(subject)
+    message = "with the same models, a process that did not train them decides otherwise"
+    return [] if found is None else _of_order(subject, found, message)
 
 
-def _of_order(found: dict[str, object]) -> list[Finding]:
-    message = "a day asked for again, with the memory it had, gets other weights"
+def _untrained(subject: Subject) -> dict[str, object] | None:
+    """Predict in a strategy that never trained, as on most days of a daily run: what train left in globals is gone."""
+    models = subject.models
+    if not models or not subject.are_networks:
+        return None
+    strategy = subject.fresh()
+    with generators.kept():
+        return _difference(subject.course, forward(strategy, subject.windows(strategy), subject.sampled, models))
+
+
+def _of_order(subject: Subject, found: dict[str, object], message: str) -> list[Finding]:
+    if repetition(subject):  # another check's business
+        return []
     fix = "keep what crosses from day to day in the state; change neither globals nor models in predict"
     return _finding("call-order", "predict", message, found, fix)
 
@@ -98,7 +122,7 @@ def asset_order(subject: Subject) -> list[Finding]:
     found = look_ahead.first_difference(one.where(~close, 0.0), two.where(~close, 0.0), one["time"].values[-1])
     if found is None or _difference(subject.course, _again(subject)):
         return []
-    fix = "choose by label, and break ties by name"
+    fix = "choose by label, break ties by name; numbers drawn by place go to another asset when one is added"
     return _finding("asset-order", "predict", "weights change with the order of assets", found, fix)
 
 
@@ -109,7 +133,7 @@ def _again(subject: Subject) -> Course:
 
 
 def processes(subject: Subject) -> list[Finding]:
-    """Run in two processes that differ in hash seed, threads and clock; where they disagree, find out by which."""
+    """Run in two processes that differ in hash seed, threads, time zone and clock; if they disagree, find out why."""
     days = subject.sampled if subject.thorough else subject.sampled[:: max(1, len(subject.sampled) // 3)]
     everything: dict[str, Any] = {}
     for change, _, _ in _CHANGES.values():
@@ -119,7 +143,7 @@ def processes(subject: Subject) -> list[Finding]:
         data = put_data(folder, subject.data)
 
         def started(label: str, change: dict[str, Any]) -> Process:
-            return Process(subject, folder / label, data, days, **change)
+            return Process(subject, folder / label, data, days, **({"time_zone": "UTC"} | change))
 
         try:
             first, second = (one.answer() for one in [started("plain", {}), started("changed", everything)])
@@ -150,8 +174,8 @@ def _blamed(
             return _finding("processes", stage, f"weights change {how} ({label})", found, fix)
     found = _disagree(first, everything)
     assert found is not None
-    message = "weights change with hash seed, threads and clock together"
-    return _finding("processes", "predict", message, found, "look for sets, threads and clocks")
+    message = f"weights change with {', '.join(list(_CHANGES)[1:])} together"
+    return _finding("processes", "predict", message, found, "look for sets, threads, local times and clocks")
 
 
 def state_growth(subject: Subject) -> list[Finding]:
@@ -161,9 +185,8 @@ def state_growth(subject: Subject) -> list[Finding]:
     states = subject.book.states
     if len(states) < _FEWEST:
         return [Finding.at("state-growth", _FAMILY, "note", "state", f"not checked: {len(states)} days are too few")]
-    sizes = np.array([_size(state) for state in states], dtype=float)
-    quarters = np.diff(sizes[np.linspace(0, len(sizes) - 1, _QUARTERS + 1).astype(int)])
-    if (quarters <= 0).any() or quarters[-1] < _STEADY * quarters[:-1].mean():
+    sizes = _sizes(states)
+    if _slows_down(sizes) or _slows_down(_sizes(_later_states(subject))):
         return []
     slope = float(np.polyfit(np.arange(len(sizes)), sizes, 1)[0])
     return [
@@ -172,12 +195,33 @@ def state_growth(subject: Subject) -> list[Finding]:
             _FAMILY,
             "fail",
             "state",
-            f"the state grows by {slope:,.0f} bytes a day, and did not slow down",
+            f"the state grows by {slope:,.0f} bytes a day, and did not slow down in {len(sizes)} days",
             date=subject.days[int(np.argmax(sizes > sizes[0]))],
             value=f"{sizes[0]:,.0f} -> {sizes[-1]:,.0f} bytes",
             fix="keep a fixed number of rows",
         )
     ]
+
+
+def _sizes(states: list[Any]) -> np.ndarray:
+    return np.array([_size(state) for state in states], dtype=float)
+
+
+def _slows_down(sizes: np.ndarray) -> bool:
+    quarters = np.diff(sizes[np.linspace(0, len(sizes) - 1, _QUARTERS + 1).astype(int)])
+    return bool((quarters <= 0).any() or quarters[-1] < _STEADY * quarters[:-1].mean())
+
+
+def _later_states(subject: Subject) -> list[Any]:
+    """Return the states of as many days as it takes to fill a buffer of two years, trained but once."""
+    strategy = dataclasses.replace(subject.fresh(), retrain_interval=_NEVER, predict_each_day=True)
+    history = max(strategy.lookback_period, strategy.train_period if strategy.train else 0)
+    days = dates.period(subject.cube["time"].values, None, subject.days[-1], _NEVER, history)[-_LONG:]
+    if len(days) <= len(subject.days):
+        return list(subject.book.states)
+    with generators.kept():
+        windows = subject.windows(strategy, Windows(subject.data).up_to(days[-1]).data)
+        return list(walk(strategy, windows, days, collect_all_states=True, progress=False).states)
 
 
 def _size(state: Any) -> int:

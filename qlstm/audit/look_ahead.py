@@ -25,6 +25,7 @@ __all__ = ["features", "files", "first_difference", "future", "one_bar", "window
 
 _FAMILY = "look-ahead"
 _LONGER = 1.5
+_WARM_UP = (3, 12, 60)  # rows: where those before may have been filled backwards
 _MATTERS = 1e-6  # of a weight: recursive indicators forget their start, and less than this is forgotten
 _LATER = "everything after it was replaced by {variant}"
 _LATER_IN = "everything after it in cube {cube!r} was replaced by {variant}"
@@ -37,15 +38,17 @@ def features(subject: Subject) -> list[Finding]:
     strategy = subject.fresh()
     own = subject.cube.sizes["field"]
     whole = subject.windows(strategy).traded.isel(field=slice(own, None))
-    for t in subject.cuts:
-        for variant in alterations.VARIANTS:
-            try:
-                other = subject.windows(strategy, alterations.after(subject.cube, t, variant)).traded
-            except QlstmError:  # this future breaks the function; the others tell
-                continue
-            found = first_difference(whole, other.isel(field=slice(own, None)), t)
-            if found is not None:
-                return [_of_features(found, t, variant)]
+    times = subject.cube["time"].values
+    filled = [*times[[row for row in _WARM_UP if row < len(times) - 1]], *alterations.in_gaps(subject.cube)]
+    cuts = [(t, variant) for t in subject.cuts for variant in alterations.VARIANTS] + [(t, "noise") for t in filled]
+    for t, variant in cuts:
+        try:
+            other = subject.windows(strategy, alterations.after(subject.cube, t, variant)).traded
+        except QlstmError:  # this future breaks the function; the others tell
+            continue
+        found = first_difference(whole, other.isel(field=slice(own, None)), t)
+        if found is not None:
+            return [_of_features(found, t, variant)]
     return []
 
 
@@ -59,7 +62,7 @@ def _of_features(found: dict[str, object], t: np.datetime64, variant: str) -> Fi
         date=found["time"],
         asset=found["asset"],
         value=found["value"],
-        fix="use rolling or expanding statistics that end at each row; compute scalers in train",
+        fix="use rolling or expanding statistics that end at each row, and no bfill; compute scalers in train",
     )
 
 
@@ -193,39 +196,44 @@ def _stage(plain: list[Fit], other: list[Fit], t: np.datetime64) -> str:
 
 
 def files(subject: Subject) -> list[Finding]:
-    """Name each file that the functions open: one that holds rows after the day is the future, any other may be."""
+    """Name what the functions look at: a host, or a file with rows after the day, is the future; any other may be."""
     found, known = [], set()
-    loaded: list[Path] = []
+    loaded: list[Path | str] = []
     with watching(loaded.append):
         subject.fresh()
-    at_import = [Opened("load", subject.days[0], path) for path in loaded]
+    at_import = [Opened("load", subject.days[0], what) for what in loaded]
     for opened in (*at_import, *subject.course.calls.files):
-        if (opened.role, opened.path) in known:
-            continue
-        known.add((opened.role, opened.path))
-        last = last_row(opened.path)
-        later = last is not None and last > opened.t
-        message = f"reads {opened.path.name}" + (f", which holds rows up to {day(last)}" if later else "")
-        found.append(
-            Finding.at(
-                "files",
-                _FAMILY,
-                "fail" if later else "warning",
-                opened.role,
-                message,
-                date=opened.t,
-                value=opened.path.name,
-                fix="use the window that is handed over"
-                if later
-                else "make sure that the file held the same on that day, or put its content in the strategy",
-            )
-        )
+        if (opened.role, opened.what) not in known:
+            known.add((opened.role, opened.what))
+            found.append(_of_file(opened))
     return found
+
+
+def _of_file(opened: Opened) -> Finding:
+    severity, message, fix = _judged(opened)
+    value = opened.what if isinstance(opened.what, str) else opened.what.name
+    return Finding.at("files", _FAMILY, severity, opened.role, message, date=opened.t, value=value, fix=fix)
+
+
+def _judged(opened: Opened) -> tuple[str, str, str]:
+    """Return severity, message and fix."""
+    same = "make sure that the {} held the same on that day, or put its content in the strategy"
+    if isinstance(opened.what, str):
+        message = f"asks {opened.what} over the network, which answers with what it knows today"
+        return "fail", message, "download the data beforehand, and hand them over as a cube: asof.align, asof.join"
+    name = opened.what.name
+    if opened.what.is_dir():
+        message = f"lists the folder {name}, in an order that differs from machine to machine"
+        return "warning", message, f"sort the names, and {same.format('folder')}"
+    last = last_row(opened.what)
+    if last is not None and last > opened.t:
+        return "fail", f"reads {name}, which holds rows up to {day(last)}", "use the window that is handed over"
+    return "warning", f"reads {name}", same.format("file")
 
 
 def window_length(subject: Subject) -> list[Finding]:
     """Predict from a window half as long again: today's weights should be the same."""
-    strategy = subject.fresh()
+    strategy = subject.course.strategy
     longer = dataclasses.replace(strategy, lookback_period=int(strategy.lookback_period * _LONGER) + 1)
     for t, one, again, other in _answers(subject, strategy, longer):
         if not one.identical(again):  # another check's business

@@ -46,6 +46,8 @@ class Process:
         One day by `qlstm.run` with a state folder beside `folder`, instead of all in a row.
     hash_seed, threads, clock_days
         PYTHONHASHSEED, threads of torch, numpy and numba, and by how many days the clock is put forward.
+    time_zone : str, optional
+        Where the process thinks it is, as TZ takes it; the machine's own unless given.
     models : bytes
         The models of another run's answer, instead of training.
     """
@@ -61,6 +63,7 @@ class Process:
         hash_seed: int = 0,
         threads: int = 1,
         clock_days: float = 0.0,
+        time_zone: str | None = None,
         models: bytes = b"",
     ) -> None:
         self._folder = folder
@@ -80,7 +83,7 @@ class Process:
         package = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         environment |= {"PYTHONHASHSEED": str(hash_seed), "PYTHONWARNINGS": "ignore"}
-        environment |= dict.fromkeys(THREADS, str(threads))
+        environment |= dict.fromkeys(THREADS, str(threads)) | ({"TZ": time_zone} if time_zone else {})
         self._process = subprocess.Popen(
             [sys.executable, "-m", "qlstm.audit.worker", str(folder)],
             env=environment,

@@ -32,22 +32,23 @@ class Fit:
     Y: xr.DataArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Score:
     """What `predict` handed to `nn.predict` on day t: so many rows, to networks that remember rows before or not."""
 
     t: np.datetime64
     rows: int
     recurrent: bool
+    last: xr.DataArray
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file that one of the functions opened on day t."""
+    """What one of the functions looked at on day t: the path of a file or folder, or the name of a host."""
 
     role: str
     t: np.datetime64
-    path: Path
+    what: Path | str
 
 
 @dataclass
@@ -92,11 +93,13 @@ class Recorder:
         if event == "fit":
             self.fits.append(Fit(self._t, arguments["X"], arguments["Y"]))
         else:
-            self.scores.append(Score(self._t, arguments["X"].sizes["time"], _remembers(arguments["models"])))
+            X = arguments["X"]
+            last = X.isel(time=-1).copy()  # not a view, which would keep the whole window
+            self.scores.append(Score(self._t, X.sizes["time"], _remembers(arguments["models"]), last))
 
-    def _opened(self, path: Path) -> None:
+    def _opened(self, what: Path | str) -> None:
         if self._role:
-            self.files.append(Opened(self._role, self._t, path))
+            self.files.append(Opened(self._role, self._t, what))
 
 
 def _remembers(models: Mapping[str, Any]) -> bool:
@@ -146,11 +149,14 @@ class Course:
         Each turn with the memory that it started from, models included.
     calls : Recorder
         What was seen.
+    strategy : Strategy
+        Whose models these are: those of one made anew are of other classes, where its file defines them.
     """
 
     weights: xr.DataArray
     before: list[tuple[np.ndarray, Memory]]
     calls: Recorder
+    strategy: Strategy
 
     def memory_of(self, t: np.datetime64) -> tuple[np.ndarray, Memory]:
         """Return the turn that holds day t, and the memory before it."""
@@ -187,7 +193,7 @@ def forward(
                 decided, memory = decide(wrapped, recorder, memory, windows, turn)
                 for day, row in zip(turn, decided, strict=True):
                     rows.add(day, row)
-    return Course(rows.weights(), before, recorder)
+    return Course(rows.weights(), before, recorder, strategy)
 
 
 def fits_of(strategy: Strategy, window: Cubes) -> list[Fit]:

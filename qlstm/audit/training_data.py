@@ -15,18 +15,19 @@ from ..dates import day
 from ..errors import QlstmError
 from ..strategy import Strategy
 from . import alterations
+from .differences import TAIL, first_moved, set_early
 from .findings import Finding, change
 from .replay import Fit, fits_of, traded
 from .subject import Subject
 
-__all__ = ["eval_assets", "label_outliers", "label_timing", "labels", "training_features"]
+__all__ = ["eval_assets", "label_outliers", "label_timing", "labels", "same_features", "training_features"]
 
 _FAMILY = "look-ahead"
 _DEEP = (0.9, 0.75, 0.5)  # of the window: where the rest is made another one
 _EARLY = (1, 3, 8, 20)  # rows: where warm-up rows may have been filled backwards
-_TAILS = (1, 2, 3, 6, 11, 22)  # rows cut off the end
+_TAILS = (1, 2, 3, 6, 11, TAIL)  # rows cut off the end
 _SCALED_ROWS = 20  # from which on a straight line through old and new values means a scaler
-_LINE = 1e-6  # largest relative distance from that line
+_APART = 0.01  # of a feature's standard deviation: recursive indicators forget where their window began
 _HEAVY = 0.2  # share of the labels' variance that one may have
 _FEWEST = 50  # labels, for a share to mean something
 EVAL_ASSETS = "EVAL_ASSETS"
@@ -72,7 +73,8 @@ def training_features(subject: Subject) -> list[Finding]:
         if not _are_repeatable(fits, strategy, window):
             return [_not_checked("training-features", subject, fits)]
         times = traded(window)["time"].values
-        for row in _rows(len(times)):
+        in_gaps = times.searchsorted(alterations.in_gaps(traded(window)))
+        for row in dict.fromkeys([*_rows(len(times)), *in_gaps]):
             found = _moved(strategy, window, fits, times[row])
             if found is not None:
                 return [_of_features(found, times[row], row >= _SCALED_ROWS)]
@@ -81,10 +83,10 @@ def training_features(subject: Subject) -> list[Finding]:
 
 def _moved(strategy: Strategy, window: Cubes, fits: list[Fit], cut: np.datetime64) -> dict[str, Any] | None:
     """Return the first feature up to `cut` that changes with what follows in one of the cubes."""
-    for variant in ("noise", "scaled"):
+    for variant in ("noise", "scaled", "permuted"):  # the last changes who is liquid
         alter = functools.partial(alterations.after, t=cut, variant=variant)
         for cube, other in alterations.one_by_one(window, alter):
-            found = _changed([f.X for f in fits], [f.X for f in _fits(strategy, other)], cut)
+            found = first_moved([f.X for f in fits], [f.X for f in _fits(strategy, other)], cut)
             if found is not None:
                 return found | {"cube": cube}
     return None
@@ -107,6 +109,16 @@ def _of_features(found: dict[str, Any], cut: np.datetime64, many: bool) -> Findi
             **where,
             fix="fine as long as predict scales with the same numbers, and no row is held out for validation",
         )
+    if many and found["is_compared"]:
+        return Finding.at(
+            "training-features",
+            _FAMILY,
+            "warning",
+            "train",
+            f"which assets are trained on changes when rows after {day(cut)} do, and what one knows of the others too",
+            **where,
+            fix="compare assets with all that were there on each day, before choosing those to train on",
+        )
     return Finding.at(
         "training-features",
         _FAMILY,
@@ -119,36 +131,32 @@ def _of_features(found: dict[str, Any], cut: np.datetime64, many: bool) -> Findi
     )
 
 
-def _changed(before: list[xr.DataArray], after: list[xr.DataArray], until: np.datetime64) -> dict[str, Any] | None:
-    """Return the first cell up to `until` that differs in one of several pairs, over the labels both share."""
-    for one, other in zip(before, after, strict=False):
-        one, other = xr.align(one, other, join="inner")
-        rest = [dim for dim in one.dims if dim not in ("time", "asset")]
-        one, other = (x.sel(time=slice(None, until)).transpose("time", "asset", *rest) for x in (one, other))
-        a, b = one.values.astype(float), other.values.astype(float)
-        differ = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-        if differ.any():
-            cell = tuple(np.argwhere(differ)[0])
-            return {
-                "time": one["time"].values[cell[0]],
-                "asset": one["asset"].values[cell[1]],
-                "value": change(a[cell], b[cell]),
-                "is_scaled": _is_scaled(a, b),
-            }
-    return None
-
-
-def _is_scaled(one: np.ndarray, other: np.ndarray) -> bool:
-    """Tell whether one array is the other times a factor plus an offset, for each asset and feature."""
-    one, other = (x.reshape(len(x), -1) for x in (one, other))
-    for a, b in zip(one.T, other.T, strict=True):
-        known = ~np.isnan(a) & ~np.isnan(b)
-        if known.sum() < 3 or np.ptp(a[known]) == 0:
+def same_features(subject: Subject) -> list[Finding]:
+    """Compare the last row that predict scores with the same row in train: a network knows what it was fitted to."""
+    calls = subject.course.calls
+    for fit in calls.fits:
+        row = next((score.last for score in calls.scores if score.t == fit.t), None)
+        if row is None or row["time"].values not in fit.X["time"].values or row.dims != fit.X.isel(time=-1).dims:
             continue
-        line = np.polynomial.Polynomial.fit(a[known], b[known], 1)
-        if np.abs(line(a[known]) - b[known]).max() > _LINE * max(np.ptp(b[known]), 1e-300):
-            return False
-    return True
+        spread = fit.X.std("time")
+        one, other, spread = xr.align(fit.X.sel(time=row["time"]), row, spread, join="inner")
+        apart = (abs(one - other) > _APART * spread).values
+        if apart.any():
+            cell = tuple(np.argwhere(apart)[0])
+            return [
+                Finding.at(
+                    "same-features",
+                    _FAMILY,
+                    "warning",
+                    "features",
+                    "a row's features in predict are not what they are in train",
+                    date=row["time"].values,
+                    asset=one["asset"].values[cell[one.dims.index("asset")]],
+                    value=change(one.values[cell], other.values[cell]),
+                    fix="scale in predict with the numbers of train, kept beside the networks (qlstm.scaling)",
+                )
+            ]
+    return []
 
 
 def labels(subject: Subject) -> list[Finding]:
@@ -185,29 +193,9 @@ def _tails(strategy: Strategy, window: Cubes, whole: list[Fit]) -> Iterator[dict
         last = times[-rows - 1]
         short = Windows(window).up_to(last).data  # all cubes: on that day none of them went on
         for one, other in zip(_fits(strategy, short), whole, strict=False):
-            found = _set_early(one.Y, other.Y)
+            found = set_early(one.Y, other.Y)
             if found is not None:
                 yield found | {"cut": last}
-
-
-def _set_early(one: xr.DataArray, other: xr.DataArray) -> dict[str, Any] | None:
-    """Return the first label in `one` that is set, and another in `other`, which knows later rows."""
-    shared = [asset for asset in one["asset"].values if asset in other.get_index("asset")]
-    same_assets = len(shared) == one.sizes["asset"] == other.sizes["asset"]
-    one = one.transpose("time", "asset").sel(asset=shared)
-    a, b = one.values.astype(float), other.reindex_like(one).transpose("time", "asset").values.astype(float)
-    differ = ~np.isnan(a) & (a != b)
-    early = differ[: max(len(differ) - _TAILS[-1], len(differ) // 2)].any()  # a table of quarters has few rows
-    # Labels scaled over the whole window, or compared between other assets, differ everywhere, and rightly.
-    if not differ.any() or (early and (not same_assets or _is_scaled(a, b))):
-        return None
-    row, column = np.argwhere(differ)[0]
-    return {
-        "time": one["time"].values[row],
-        "asset": one["asset"].values[column],
-        "value": change(a[row, column], b[row, column]),
-        "same_assets": same_assets,
-    }
 
 
 def label_timing(subject: Subject) -> list[Finding]:

@@ -1,14 +1,14 @@
-"""Which files a strategy opens while it trains and predicts."""
+"""Which files, folders and hosts a strategy looks at while it trains and predicts."""
 
 from __future__ import annotations
 
 import os
 import sys
 import sysconfig
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,37 @@ import pandas as pd
 
 __all__ = ["last_row", "watching"]
 
-_watcher: ContextVar[Callable[[Path], None] | None] = ContextVar("watcher", default=None)
+Seen = Callable[[Path | str], None]
+"""Called with the path of a file or folder, or with the name of a host."""
+_watcher: Seen | None = None  # of the process, not of a thread: threads that a strategy starts are watched too
 _TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".csv": pd.read_csv,
     ".parquet": pd.read_parquet,
     ".pq": pd.read_parquet,
+    ".feather": pd.read_feather,
 }
+_PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
+_IN_C = ("read_parquet", "read_feather", "read_orc")  # functions of pandas that open files without a word to Python
+_DATED = 0.5  # of the rows of a column, for it to be the dates
+_HERE = ("localhost", "127.0.0.1", "::1", "")
 
 
 @contextmanager
-def watching(seen: Callable[[Path], None]) -> Iterator[None]:
-    """Have `seen` called with each file that is opened inside the block, but for those of Python and its packages."""
+def watching(seen: Seen) -> Iterator[None]:
+    """Have `seen` called with what is looked at inside the block, but for what belongs to Python and its packages."""
     _install()
-    token = _watcher.set(seen)
+    with _watched_by(seen), _netcdf(), _tables():
+        yield
+
+
+@contextmanager
+def _watched_by(seen: Seen | None) -> Iterator[None]:
+    global _watcher
+    before, _watcher = _watcher, seen
     try:
-        with _netcdf():
-            yield
+        yield
     finally:
-        _watcher.reset(token)
+        _watcher = before
 
 
 @cache
@@ -43,20 +56,54 @@ def _install() -> None:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and isinstance(arguments[0], str | bytes):
-        _tell(os.fsdecode(arguments[0]))
+    if _watcher is None or event not in _EVENTS or not isinstance(arguments[0], str | bytes | os.PathLike):
+        return
+    name = os.fsdecode(arguments[0])
+    if event != "socket.getaddrinfo":
+        _tell(name, is_listed=event in _LISTED)
+    elif name not in _HERE:
+        _watcher(name)
 
 
-def _tell(name: str) -> None:
-    seen = _watcher.get()
+_LISTED = ("os.listdir", "os.scandir")
+_EVENTS = ("open", "sqlite3.connect", "socket.getaddrinfo", *_LISTED)
+
+
+def _tell(name: str, is_listed: bool = False) -> None:
+    seen = _watcher
     if seen is None:
         return
     path = Path(os.path.abspath(name))
     is_code = path.suffix in (".py", ".pyc", ".so") or path.parent.suffix in (".dist-info", ".egg-info")
-    is_data = path.suffix in (".nc", ".nc4", ".h5", *_TABLES)  # prices are the future wherever they lie
+    is_data = _kind(path) in (".nc", ".nc4", ".h5", *_TABLES)  # prices are the future wherever they lie
     is_code = is_code or (not is_data and any(folder in path.parents for folder in _libraries()))
-    if not is_code and path.is_file():
+    if is_listed:  # Python itself lists the folders that it imports from
+        is_code = is_code or name in sys.path or path.name == "__pycache__"
+    if not is_code and (path.is_dir() if is_listed else path.is_file()):
         seen(path)
+
+
+@contextmanager
+def _tables() -> Iterator[None]:
+    """Have pandas say which files it leaves to others, who open them in C."""
+    plain = {name: getattr(pd, name) for name in _IN_C}
+
+    def telling(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def read(path: Any, *arguments: Any, **settings: Any) -> Any:
+            if isinstance(path, str | os.PathLike):
+                _tell(os.fspath(path))
+            return function(path, *arguments, **settings)
+
+        return read
+
+    for name, function in plain.items():
+        setattr(pd, name, telling(function))
+    try:
+        yield
+    finally:
+        for name, function in plain.items():
+            setattr(pd, name, function)
 
 
 @contextmanager
@@ -95,13 +142,12 @@ def _libraries() -> tuple[Path, ...]:
 
 def last_row(path: Path) -> np.datetime64 | None:
     """Return the last date that a data file holds, None where it holds no dates."""
-    token = _watcher.set(None)
-    try:
-        return _last_row(path)
-    except Exception:  # any file may be met, in any form: what cannot be read as a table holds no dates
-        return None
-    finally:
-        _watcher.reset(token)
+    with _watched_by(None), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas says so where a column holds no dates
+        try:
+            return _last_row(path)
+        except Exception:  # any file may be met, in any form: what cannot be read as a table holds no dates
+            return None
 
 
 def _last_row(path: Path) -> np.datetime64 | None:
@@ -110,8 +156,18 @@ def _last_row(path: Path) -> np.datetime64 | None:
 
         with xr.open_dataset(path) as content:
             return np.datetime64(content["time"].values.max(), "ns") if "time" in content.coords else None
-    if path.suffix not in _TABLES:
+    read = _TABLES.get(_kind(path))
+    if read is None:
         return None
-    table = _TABLES[path.suffix](path)
-    dates = pd.to_datetime(table[table.columns[0]], errors="coerce")
-    return None if dates.isna().all() else np.datetime64(dates.max(), "ns")
+    table = read(path).reset_index()
+    for name in table.columns:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            dates = pd.to_datetime(table[name], errors="coerce", utc=True).dt.tz_localize(None)
+            if dates.notna().mean() > _DATED:
+                return np.datetime64(dates.max(), "ns")
+    return None
+
+
+def _kind(path: Path) -> str:
+    """Return the ending of a file's name, without that of its packing."""
+    return Path(path.stem).suffix if path.suffix in _PACKED else path.suffix

@@ -71,8 +71,10 @@ def _shift_clock(days: float) -> None:
     now, now_ns, plain, stamp = time.time, time.time_ns, datetime.datetime, pd.Timestamp.now
     time.time = lambda: now() + shift
     time.time_ns = lambda: now_ns() + int(shift * 1e9)
-    for name in ("localtime", "gmtime"):
+    for name in ("localtime", "gmtime", "ctime"):
         _shift_struct(name, shift, now)
+    written, local = time.strftime, time.localtime
+    time.strftime = lambda form, moment=None: written(form, local() if moment is None else moment)
 
     class Kind(type(plain)):  # type: ignore[misc]
         def __instancecheck__(cls, value: Any) -> bool:

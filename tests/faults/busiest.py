@@ -1,0 +1,33 @@
+"""A warning: the assets to train on are those that trade most on the last day, and are compared with each other."""
+
+import qlstm
+from qlstm import nn, ta
+
+
+def features(data):
+    close = data.sel(field="close", drop=True)
+    change = 100 * (close / close.shift(time=5) - 1)
+    return change - change.mean("asset")
+
+
+def labels(data):
+    later = data.sel(field="open", drop=True)
+    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
+
+
+def train(data):
+    volume = data.sel(field="vol", drop=True).isel(time=-1)
+    busy = data.isel(asset=(volume > volume.median()).values)
+    return nn.fit(nn.LSTM(hidden=2, layers=1), features(busy), labels(busy))
+
+
+def predict(models, data):
+    known = data.isel(asset=[str(asset) in models for asset in data.asset.values])
+    score = nn.predict(models, features(known)).ffill("time").isel(time=-1, drop=True)
+    chosen = (score > score.median("asset")).astype(float)
+    return chosen / max(1.0, float(chosen.sum()))
+
+
+strategy = qlstm.Strategy(
+    train=train, predict=predict, train_period=120, lookback_period=60, retrain_interval=60, contest="stocks_nasdaq100"
+)

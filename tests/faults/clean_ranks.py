@@ -1,0 +1,29 @@
+"""No fault: labels are ranks within the training window, which train may know as a whole."""
+
+import qlstm
+from qlstm import nn, ta
+
+
+def features(data):
+    close = data.sel(field="close", drop=True)
+    return 100 * (close / close.shift(time=5) - 1)
+
+
+def labels(data):
+    later = data.sel(field="open", drop=True)
+    return (ta.shift(later, -2) / ta.shift(later, -1)).rank("time", pct=True)
+
+
+def train(data):
+    return nn.fit(nn.LSTM(hidden=2, layers=1), features(data), labels(data))
+
+
+def predict(models, data):
+    score = nn.predict(models, features(data)).ffill("time").isel(time=-1, drop=True)
+    chosen = (score > score.median("asset")).astype(float)
+    return chosen / max(1.0, float(chosen.sum()))
+
+
+strategy = qlstm.Strategy(
+    train=train, predict=predict, train_period=120, lookback_period=60, retrain_interval=60, contest="stocks_nasdaq100"
+)

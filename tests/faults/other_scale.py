@@ -1,0 +1,30 @@
+"""A warning: train scales by its own window, and predict by a shorter one."""
+
+import qlstm
+from qlstm import nn, ta
+
+
+def features(data):
+    close = data.sel(field="close", drop=True)
+    change = close / close.shift(time=5) - 1
+    return (change - change.mean("time")) / change.std("time")
+
+
+def labels(data):
+    later = data.sel(field="open", drop=True)
+    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
+
+
+def train(data):
+    return nn.fit(nn.LSTM(hidden=2, layers=1), features(data), labels(data))
+
+
+def predict(models, data):
+    score = nn.predict(models, features(data)).ffill("time").isel(time=-1, drop=True)
+    chosen = (score > score.median("asset")).astype(float)
+    return chosen / max(1.0, float(chosen.sum()))
+
+
+strategy = qlstm.Strategy(
+    train=train, predict=predict, train_period=120, lookback_period=60, retrain_interval=60, contest="stocks_nasdaq100"
+)
