@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import systems_rivals
 import xarray as xr
 
 import qlstm
@@ -108,16 +109,24 @@ def lines(result: qlstm.Result, cube: xr.DataArray, name: str, seconds: float, c
 
 def line(weights: xr.DataArray, cube: xr.DataArray, name: str, seconds: float) -> str:
     """Return one row of the table: Sharpe ratios at 0, 5 and 10 bp a side, a year's gain at 5, turnover a day."""
-    executed = labels.executed_return(cube).sel(time=weights.time).reindex(asset=weights.asset)
-    gross = (weights * executed).sum("asset").values[:-2]
-    turnover = abs(weights.diff("time", label="upper")).sum("asset").reindex(time=weights.time, fill_value=0.0)
-    nets = [gross - bp * 1e-4 * turnover.values[:-2] for bp in (0, 5, 10)]
+    nets = [earned(weights, cube, bp) for bp in (0, 5, 10)]
     sharpes = " | ".join(f"{net.mean() / (net.std() or np.inf) * np.sqrt(YEAR):.2f}" for net in nets)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return (
         f"| {name} | {sharpes} | {100 * YEAR * nets[1].mean():.1f} % | {100 * YEAR**0.5 * nets[1].std():.1f} % "
-        f"| {100 * float(turnover.mean()):.1f} % | {seconds:.0f} s, {memory:.1f} GiB |"
+        f"| {100 * float(turnover(weights).mean()):.1f} % | {seconds:.0f} s, {memory:.1f} GiB |"
     )
+
+
+def earned(weights: xr.DataArray, cube: xr.DataArray, bp: float = 0.0) -> np.ndarray:
+    """Return what weights (time, asset) earn from open to open, a day, after so many basis points a side."""
+    executed = labels.executed_return(cube).sel(time=weights.time).reindex(asset=weights.asset)
+    return ((weights * executed).sum("asset") - bp * 1e-4 * turnover(weights)).values[:-2]
+
+
+def turnover(weights: xr.DataArray) -> xr.DataArray:
+    """Return the change of weights from day to day, 0 on the first."""
+    return abs(weights.diff("time", label="upper")).sum("asset").reindex(time=weights.time, fill_value=0.0)
 
 
 def cases(folder: Path) -> dict[str, tuple[xr.DataArray, str, list[qlstm.Strategy]]]:
@@ -173,6 +182,7 @@ def cases(folder: Path) -> dict[str, tuple[xr.DataArray, str, list[qlstm.Strateg
             "1993-01-04",
             [
                 study,
+                *(rival.strategy(study) for rival in systems_rivals.rivals(study.namespace)),
                 followed(losers, old, "losers_10", study.namespace["SIDE"]),
                 baselines.reversal(contest=old),
                 baselines.equal_weight(old),

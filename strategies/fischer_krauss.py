@@ -48,16 +48,17 @@ def train(data: xr.DataArray) -> dict:
     return {"scaler": scaler, "network": fitted.network, "members": study.asset.values.tolist()}
 
 
-def forecast(models: dict, data: xr.DataArray) -> xr.DataArray:
-    """(field, time, asset) -> (time, asset): log odds that a member's next return is above the median."""
+def forecast(models: dict, data: xr.DataArray, last: bool = False) -> xr.DataArray:
+    """(field, time, asset) -> (time, asset): log odds that a member's next return is above the median; or the last."""
     inputs = features(data).sel(asset=data.asset.isin(models["members"]))
+    inputs = inputs.isel(time=slice(-LENGTH, None)) if last else inputs  # one window a stock
     windows = nn.Sequences(scaling.transform(models["scaler"], inputs), length=LENGTH)
     return nn.predict_pooled(models["network"], windows)
 
 
 def predict(models: dict, data: xr.DataArray) -> xr.DataArray:
     """Hold the highest forecasts long and the lowest short, in equal parts."""
-    scores = forecast(models, data.isel(time=slice(-LENGTH - 1, None)))  # one window a stock
+    scores = forecast(models, data, last=True)
     return portfolio.top_bottom(scores.isel(time=-1, drop=True), liquid(data), top=SIDE, bottom=SIDE)
 
 
@@ -66,6 +67,6 @@ strategy = qlstm.Strategy(
     predict=predict,
     contest="stocks_s&p500",
     train_period=1110,  # holds 750 rows
-    lookback_period=365,  # holds 241 rows
+    lookback_period=365,  # holds 241 rows, and a price before a gap at their start
     retrain_interval=STUDY,
 )
