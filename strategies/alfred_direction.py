@@ -21,6 +21,10 @@ import xarray as xr
 import qlstm
 from qlstm import bars, labels, nn, portfolio, scaling, schedule
 
+KNOWN_FINDINGS = {  # of `qlstm check`
+    "price-level": "as in its source: the close itself is an input, and adjusted prices know later splits"
+}
+
 SCALES = {"(delta_)?(close|vol)": "signed-log1p", "(?!(delta_)?(close|vol)$).*": "standard"}
 HIDDEN = (32, 32)
 DROPOUT = 0.3

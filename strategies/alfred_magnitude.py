@@ -22,6 +22,10 @@ import xarray as xr
 import qlstm
 from qlstm import bars, labels, nn, portfolio, scaling, schedule
 
+KNOWN_FINDINGS = {  # of `qlstm check`
+    "price-level": "as in its source: the close itself is an input, and adjusted prices know later splits"
+}
+
 SCALES = {"(delta_)?(close|vol)": "signed-log1p", "(?!(delta_)?(close|vol)$).*": "standard"}
 LOSS = nn.HuberWithSignPenalty(weight=2.0, smooth=True, temperature=0.5)
 EPOCHS = 100

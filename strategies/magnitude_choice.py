@@ -18,6 +18,10 @@ from alfred_magnitude import forecast, train
 import qlstm
 from qlstm import portfolio, schedule
 
+KNOWN_FINDINGS = {  # of `qlstm check`
+    "price-level": "as in its source: the close itself is an input, and adjusted prices know later splits"
+}
+
 
 def predict(models: dict, data: xr.DataArray, state: dict | None) -> tuple[xr.DataArray, dict]:
     """Choose on the day that a quarter ends, and hold until the next does."""

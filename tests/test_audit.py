@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import importlib
 import json
 import os
 import socket
@@ -354,17 +355,20 @@ def test_the_last_day_of_a_table_is_found_packed_or_not_and_wherever_its_dates_a
 
 def test_hosts_folders_and_databases_are_seen_but_not_this_machine_or_what_python_imports_from(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: sys.audit("socket.getaddrinfo", host, port))
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "members").mkdir()
+    monkeypatch.syspath_prepend("")  # as in a notebook
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "companies").mkdir()
+    (tmp_path / "companies" / "lately.py").touch()
     (tmp_path / "prices.db").touch()
     seen = []
     with watching.watching(seen.append):
         for host in ("prices.example.com", "localhost"):
             socket.getaddrinfo(host, 80)
-        for folder in (tmp_path, tmp_path / "members"):
+        importlib.import_module("companies.lately")
+        for folder in (tmp_path, tmp_path / "companies"):
             os.listdir(folder)
         sqlite3.connect(tmp_path / "prices.db").close()
-    assert seen == ["prices.example.com", tmp_path / "members", tmp_path / "prices.db"]
+    assert seen == ["prices.example.com", tmp_path, tmp_path / "companies", tmp_path / "prices.db"]
 
 
 @pytest.mark.parametrize(("what", "severity"), [("prices.example.com", "fail"), (FAULTS, "warning")])

@@ -60,12 +60,14 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     name = os.fsdecode(arguments[0])
     if event != "socket.getaddrinfo":
-        _tell(name, is_listed=event in _LISTED)
+        if event not in _LISTED or _IMPORTS not in sys._getframe(1).f_code.co_filename:
+            _tell(name, is_listed=event in _LISTED)
     elif name not in _HERE:
         _watcher(name)
 
 
 _LISTED = ("os.listdir", "os.scandir")
+_IMPORTS = "importlib._bootstrap"  # Python lists the folders that it imports from
 _EVENTS = ("open", "sqlite3.connect", "socket.getaddrinfo", *_LISTED)
 
 
@@ -77,8 +79,6 @@ def _tell(name: str, is_listed: bool = False) -> None:
     is_code = path.suffix in (".py", ".pyc", ".so") or path.parent.suffix in (".dist-info", ".egg-info")
     is_data = _kind(path) in (".nc", ".nc4", ".h5", *_TABLES)  # prices are the future wherever they lie
     is_code = is_code or (not is_data and any(folder in path.parents for folder in _libraries()))
-    if is_listed:  # Python itself lists the folders that it imports from
-        is_code = is_code or name in sys.path or path.name == "__pycache__"
     if not is_code and (path.is_dir() if is_listed else path.is_file()):
         seen(path)
 
