@@ -11,7 +11,7 @@ import numpy as np
 from . import dates, engine, generators, graph, schedule
 from .checkpoint import Checkpoint
 from .cube import Cubes, Windows
-from .dates import calendar_days
+from .dates import calendar_days, day
 from .errors import DataError, OutputError
 from .modelstore import ModelStore
 from .multipass import Result, walk
@@ -21,6 +21,7 @@ from .training import Trainer
 __all__ = ["Result", "backtest", "backtest_ml"]
 
 _SCANT = 10  # a note says so when windows leave less than one in so many days
+_GAP = np.timedelta64(7, "D")  # a week that an end date may be later than the last trading day
 _SLACK = 10  # days; a loader called for N days may count them from a holiday
 
 
@@ -43,6 +44,22 @@ def _load(load_data: Callable[[int], Any] | None, data: Cubes | None, days: int)
         return data
     loaded = load_data(days + int(dates.WARM_UP / np.timedelta64(1, "D")))
     return loaded[0] if isinstance(loaded, tuple) else loaded
+
+
+def _remarks(times: np.ndarray, days: np.ndarray, wanted: np.ndarray, history: int, end: Any) -> list[str]:
+    """Return in words where the data are too short for what was asked."""
+    said = []
+    if len(days) < len(wanted) / _SCANT:
+        said.append(
+            f"windows of {history} calendar days leave {len(days)} of {len(wanted)} days to predict; "
+            "an earlier start (start_date, --start) begins with shorter windows"
+        )
+    full = times[0] + calendar_days(history)
+    if days[0] < full:
+        said.append(f"data begin {day(times[0])}: windows before {day(full)} hold less than {history} calendar days")
+    if end is not None and dates.as_time(end) > times[-1] + _GAP:
+        said.append(f"data end {day(times[-1])}, before the end date {day(dates.as_time(end))}")
+    return said
 
 
 def backtest_ml(
@@ -223,7 +240,8 @@ def backtest(
     tested = _days_to_load(start_date, end_date, test_period)
     windows = Windows(_load(load_data, data, tested + history), window, copy_windows)
     days = dates.period(windows.times, start_date, end_date, test_period, history)
-    left, wanted = len(days), len(dates.period(windows.times, start_date, end_date, test_period, 0))
+    wanted = dates.period(windows.times, start_date, end_date, test_period, 0)
+    remarks = _remarks(windows.times, days, wanted, history, end_date)
     if resume and checkpoint is None:
         raise DataError("resume needs checkpoint=, the file that the interrupted run wrote")
     with generators.kept():
@@ -241,11 +259,7 @@ def backtest(
             analyze=analyze,
             progress=progress,
         )
-    if left < wanted / _SCANT:
-        result.notes.append(
-            f"windows of {history} calendar days leave {left} of {wanted} days to predict; "
-            "an earlier start (start_date, --start) begins with shorter windows"
-        )
+    result.notes.extend(remarks)
     if check_correlation:
         result.notes.append("correlation with other submissions was not checked: only the contest's server can")
     if build_plots and graph.in_notebook() and result.stats is not None:

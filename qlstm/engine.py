@@ -157,7 +157,7 @@ def _explained(error: BaseException, arguments: tuple[Any, ...]) -> str:
     """Return an error's first line, with what to do about the mistakes that are made most."""
     text = (str(error).splitlines() or [""])[0]
     if "read-only" in text or "destination is a view" in text:
-        return f"{text}; windows are read-only: copy first, or pass copy_windows=True"
+        return f"{text}; windows are read-only: data = data.copy(deep=True) first, or copy_windows=True from Python"
     missing = re.match(r"\W*(not all values found in index '(field|asset)')", text)
     cube = next((one for one in arguments if isinstance(one, xr.DataArray) and missing), None)
     if missing is None or cube is None or missing[2] not in cube.dims:

@@ -60,6 +60,20 @@ def test_windows_that_leave_few_days_to_predict_are_told_with_the_way_out():
     assert not any("earlier start" in note for note in early.notes)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        (DAYS[0], None, [f"data begin {str(DAYS[0])[:10]}: windows before 2015-01-31 hold less than 30 calendar days"]),
+        (None, "2030-01-01", [f"data end {str(DAYS[-1])[:10]}, before the end date 2030-01-01"]),
+        (DAYS[60], DAYS[-1] + np.timedelta64(2, "D"), []),  # a weekend
+    ],
+)
+def test_data_too_short_for_what_was_asked_are_told(start, end, told):
+    call = {"strategy": equal_weights, "data": CUBE, "lookback_period": 30, "build_plots": False, "progress": False}
+    result = qlstm.backtest(**call, start_date=start, end_date=end)
+    assert [note for note in result.notes if note.startswith("data ")] == told
+
+
 def test_a_model_is_trained_exactly_once_per_retrain_date():
     trained = []
 

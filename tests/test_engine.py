@@ -191,7 +191,9 @@ def test_writing_into_a_window_is_refused_with_the_way_out():
         data.values[0] = 0.0
         return equal_weights(data)
 
-    with pytest.raises(StrategyError, match=r"windows are read-only: copy first, or pass copy_windows=True"):
+    with pytest.raises(
+        StrategyError, match=r"windows are read-only: data = data.copy\(deep=True\) first, or copy_windows=True"
+    ):
         step(predict)
     strategy = Strategy(predict=predict, lookback_period=30)
     engine.step(strategy, Memory(), engine.prepare(strategy, Windows(CUBE, copy_windows=True)), T)

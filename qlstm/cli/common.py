@@ -33,7 +33,7 @@ DATA = option(
     "source",
     default="sample",
     show_default=True,
-    help="'sample', a .nc file, or a folder of CSV or Parquet files, one per asset.",
+    help="'sample', a .nc file, a folder of CSV or Parquet files, one per asset, or 'synthetic:P1?seed=3'.",
 )
 """The data of a command; its parameter is `source`."""
 
