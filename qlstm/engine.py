@@ -236,7 +236,8 @@ def _of_day(weights: Any, t: np.datetime64) -> xr.DataArray:
         raise WeightsError(f"dims ({', '.join(map(str, weights.dims))}), want (asset) or (time, asset)")
     places = np.flatnonzero(weights["time"].values == t)
     if len(places) != 1:
-        raise WeightsError(f"weights that {'repeat' if len(places) else 'lack'} that day")
+        there = f", they end {day(weights['time'].values.max())}" if weights.sizes["time"] and not len(places) else ""
+        raise WeightsError(f"weights that {'repeat' if len(places) else 'lack'} that day{there}")
     return weights.isel(time=int(places[0]))
 
 

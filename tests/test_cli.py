@@ -86,6 +86,19 @@ def test_a_backtest_with_the_audit_puts_it_on_the_page(work, capsys, monkeypatch
     assert '<section id="audit"' in (work / "results" / "idea" / "report.html").read_text()
 
 
+def test_a_backtest_with_the_audit_prints_what_failed(work, capsys, monkeypatch):
+    found = tuple(
+        audit.Finding("labels", "look-ahead", severity, "labels", f"message of a {severity}")
+        for severity in ("fail", "warning")
+    )
+    report = audit.Report("idea", ("a", "b"), found, {"labels": 1.0})
+    monkeypatch.setattr(audit, "check", lambda *_, **__: report)
+    _, out, _ = call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--start", "2016-01-04", "--check")
+    assert "message of a fail" in out.splitlines()[-3]
+    assert "message of a warning" not in out
+    assert out.splitlines()[-2] == "idea, a to b: 1 check, 1 failure, 1 warning (on the report's page)"
+
+
 def test_the_report_needs_no_network_and_says_what_the_table_says(work, capsys):
     _, out, _ = call(capsys, "backtest", "idea.py", "--data", "cube.nc", "--start", "2016-01-04")
     page = (work / "results" / "idea" / "report.html").read_text()

@@ -93,7 +93,7 @@ WEIGHTS = equal_weights(CUBE)
             "weight 0.2 for asset ELSE, which the data lack",
         ),
         (xr.concat([WEIGHTS, WEIGHTS], "asset"), "asset TOY:000 twice"),
-        (WEIGHTS.expand_dims(time=[CUBE.time.values[100]]), "weights that lack that day"),
+        (WEIGHTS.expand_dims(time=[CUBE.time.values[100]]), "weights that lack that day, they end 2015-05-21"),
         (WEIGHTS.assign_coords(time=CUBE.time.values[100]), "weights dated 2015-05-21"),
         (WEIGHTS.drop_vars("asset"), "weights without asset labels"),
     ],

@@ -90,7 +90,7 @@ def backtest(
         note(text)
     table(report.summary(result))
     if audited is not None:
-        click.echo(audited.summary())
+        click.echo("\n".join([*map(str, audited.failed), f"{audited.summary()} (on the report's page)"]))
     click.echo(f"written to {folder}: {', '.join(path.name for path in written)}")
     if failure is not None:
         raise QlstmError(f"the backtest is written, but was not checked: {failure}") from failure
