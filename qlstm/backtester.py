@@ -21,7 +21,7 @@ from .training import Trainer
 __all__ = ["Result", "backtest", "backtest_ml"]
 
 _SCANT = 10  # a note says so when windows leave less than one in so many days
-_GAP = np.timedelta64(7, "D")  # a week that an end date may be later than the last trading day
+_GAP = np.timedelta64(7, "D")  # without trading, at most: what data may begin later and end earlier unnoticed
 _SLACK = 10  # days; a loader called for N days may count them from a holiday
 
 
@@ -55,7 +55,7 @@ def _remarks(times: np.ndarray, days: np.ndarray, wanted: np.ndarray, history: i
             "an earlier start (start_date, --start) begins with shorter windows"
         )
     full = times[0] + calendar_days(history)
-    if days[0] < full:
+    if days[0] + _GAP < full:
         said.append(f"data begin {day(times[0])}: windows before {day(full)} hold less than {history} calendar days")
     if end is not None and dates.as_time(end) > times[-1] + _GAP:
         said.append(f"data end {day(times[-1])}, before the end date {day(dates.as_time(end))}")

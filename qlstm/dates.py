@@ -34,7 +34,7 @@ def day(t: Any) -> str:
 
 
 def as_time(value: Any, what: str = "date") -> np.datetime64:
-    """Return any date that pandas understands as ``datetime64[ns]``; text must be ISO 8601, year first.
+    """Return any date that pandas understands as ``datetime64[ns]``; text must be ISO 8601, as YYYY-MM-DD.
 
     Raises
     ------

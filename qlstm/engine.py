@@ -159,15 +159,18 @@ def _explained(error: BaseException, arguments: tuple[Any, ...]) -> str:
     if "read-only" in text or "destination is a view" in text:
         return f"{text}; windows are read-only: data = data.copy(deep=True) first, or copy_windows=True from Python"
     missing = re.match(r"\W*(not all values found in index '(field|asset)')", text)
-    cube = next((one for one in arguments if isinstance(one, xr.DataArray) and missing), None)
-    if missing is None or cube is None or missing[2] not in cube.dims:
+    cube = next((one for one in arguments if isinstance(one, xr.DataArray) and {"field", "time"} <= {*one.dims}), None)
+    if missing is None or cube is None:
         return text
     labels = [str(label) for label in cube[missing[2]].values]
     if not isinstance(error.__cause__, KeyError):  # several were asked for, and xarray does not say which is wrong
         return f"{missing[1]}: the data have {listed(labels)}"
     wrong = error.__cause__.args[0]
+    if str(wrong) in labels:
+        return f"no {missing[2]} {wrong!r} in that selection, though the data have it"
     hint = near(str(wrong), labels)
-    return f"no {missing[2]} {wrong!r}{hint}" + (f" the data have {listed(labels)}" if hint.endswith("?") else "")
+    hint = hint if hint.endswith("?") else ";"  # it may be an array of the strategy's own that lacks it
+    return f"no {missing[2]} {wrong!r}{hint} the data have {listed(labels)}"
 
 
 def _stateless(strategy: Strategy, returned: object) -> str:

@@ -8,10 +8,12 @@ import os
 import socket
 import sqlite3
 import sys
+import threading
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from conftest import ROOT
 from toys import FIELDS, market
 
@@ -47,6 +49,7 @@ PLANTED = {
     "centred": ("training-features", "fail", "features", "2016-01-26"),
     "cheap_stocks": ("price-level", "warning", "predict", "2016-01-28"),
     "counts_beside": ("call-order", "fail", "predict", "2016-07-08"),
+    "denoised_busiest": ("training-features", "fail", "features", "2015-09-30"),
     "denoised": ("training-features", "fail", "features", "2015-10-07"),
     "dropout": ("draws", "warning", "predict", "2016-01-28"),
     "early_label": ("label-timing", "fail", "labels", "2015-11-10"),
@@ -115,9 +118,11 @@ def test_a_planted_fault_is_found_at_its_stage_and_first_day(name, prices):
 
 SHORTLY = {
     "clean_buffer": ["state-growth"],
-    "clean_class": ["call-order", "window-length", "draws", "price-level"],
+    "clean_class": ["future", "call-order", "window-length", "draws"],
+    "clean_noise": ["hindsight"],
     "clean_ranks": ["labels"],
     "clean_season": ["hindsight"],
+    "clean_two_networks": ["same-features"],
 }
 
 
@@ -157,7 +162,7 @@ BLIND = {
     "no difference matters": ("dropout", invariance, "_MATTERS", 1e9),
     "every scale is the same": ("other_scale", training_data, "_APART", 1e9),
     "models are always of the same process": ("first_scaler", determinism, "_untrained", lambda subject: None),
-    "modules beside are kept": ("counts_beside", subject_module, "_beside", lambda module, folder: set()),
+    "modules beside are kept": ("counts_beside", subject_module, "_beside", lambda folder: []),
     "every line is a scaler": ("denoised", differences, "is_scaled", lambda one, other: True),
     "no rows are cut off": ("filled_labels", training_data, "_TAILS", ()),
     "a label never stays": ("early_label", training_data, "_answer", lambda *_: True),
@@ -376,6 +381,60 @@ def test_a_host_fails_and_a_folder_is_a_warning(what, severity):
     finding = look_ahead._of_file(replay.Opened("predict", CUBE.time.values[-1], what))
     assert (finding.severity, finding.value) == (severity, getattr(what, "name", what))
     assert finding.fix
+
+
+def test_what_is_written_is_not_read_and_what_others_do_meanwhile_is_not_the_strategys(tmp_path):
+    path, seen, go = tmp_path / "log.csv", [], threading.Event()
+    path.touch()
+
+    def other():
+        go.wait()
+        path.read_text()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with watching.watching(seen.append):
+        path.write_text("x")
+        os.close(os.open(path, os.O_WRONLY))
+        go.set()
+        thread.join()
+        assert seen == []
+        path.open("r+").close()
+    assert seen == [path]
+
+
+def test_an_undone_adjustment_and_prices_of_other_cubes_are_no_level_of_prices(tmp_path):
+    text = """
+import qlstm
+def predict(data):
+    stocks, macro = data.values()
+    close = stocks.sel(field="close", drop=True) / stocks.sel(field="split_cumprod", drop=True)
+    calm = float(macro.sel(field="close").isel(asset=0, time=-1)) < LEVEL
+    return (close.isel(time=-1, drop=True) < LEVEL) * 0.1 * calm
+strategy = qlstm.Strategy(predict=predict, lookback_period=60)
+"""
+    (tmp_path / "raw.py").write_text(text + f"LEVEL = {float(CUBE.sel(field='close').median())}")
+    stocks = xr.concat([CUBE, xr.ones_like(CUBE.sel(field=["close"])).assign_coords(field=["split_cumprod"])], "field")
+    cubes = {"stocks": stocks, "macro": CUBE.isel(asset=[2])}
+    strategy = qlstm.load_strategy(tmp_path / "raw.py")
+    assert audit.check(strategy, cubes, ["price-level"], progress=False).findings == ()
+
+
+def test_a_state_that_cannot_be_followed_further_is_no_fault(tmp_path):
+    text = """
+import qlstm
+def predict(data, state):
+    close = data.sel(field="close", drop=True).isel(time=-1, drop=True)
+    if not bool(close.notnull().any()):
+        raise ValueError("no prices yet")
+    return close.notnull() * 0.01, [*(state or []), float(close.mean())][-200:]
+strategy = qlstm.Strategy(predict=predict, lookback_period=30)
+"""
+    (tmp_path / "late.py").write_text(text)
+    cube = CUBE.copy()
+    cube[:, :200] = np.nan
+    (one,) = audit.check(qlstm.load_strategy(tmp_path / "late.py"), cube, ["state-growth"], progress=False).findings
+    assert (one.severity, "on the days before the strategy fails" in one.message) == ("note", True)
 
 
 def test_modules_beside_a_strategy_are_made_anew_and_put_back():

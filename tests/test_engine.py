@@ -150,8 +150,10 @@ def test_an_error_of_the_users_names_the_last_line_of_the_strategys_own_code():
 def test_a_label_that_the_data_lack_is_named_with_the_nearest():
     with pytest.raises(StrategyError, match=r"no field 'Close'; did you mean 'close'\? the data have open, high, low"):
         step(lambda data: data.sel(field="Close"))
-    with pytest.raises(StrategyError, match="KeyError: no asset 'zzz'; known: TOY:000, TOY:001"):
+    with pytest.raises(StrategyError, match="KeyError: no asset 'zzz'; the data have TOY:000, TOY:001"):
         step(lambda data: data.sel(asset="zzz"))
+    with pytest.raises(StrategyError, match="no asset 'TOY:001' in that selection, though the data have it"):
+        step(lambda data: data[:, :, :1].sel(asset="TOY:001"))
     with pytest.raises(StrategyError, match="not all values found in index 'field': the data have open, high"):
         step(lambda data: data.sel(field=["open", "Close"]))
 

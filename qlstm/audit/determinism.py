@@ -14,7 +14,7 @@ import xarray as xr
 
 from .. import dates, generators
 from ..cube import Windows
-from ..errors import QlstmError
+from ..errors import QlstmError, StrategyError
 from ..multipass import walk
 from . import alterations, look_ahead
 from .findings import Finding
@@ -97,7 +97,7 @@ def call_order(subject: Subject) -> list[Finding]:
 def _untrained(subject: Subject) -> dict[str, object] | None:
     """Predict in a strategy that never trained, as on most days of a daily run: what train left in globals is gone."""
     models = subject.models
-    if not models or not subject.are_networks:
+    if not models or not subject.are_plain:
         return None
     strategy = subject.fresh()
     with generators.kept():
@@ -186,8 +186,12 @@ def state_growth(subject: Subject) -> list[Finding]:
     if len(states) < _FEWEST:
         return [Finding.at("state-growth", _FAMILY, "note", "state", f"not checked: {len(states)} days are too few")]
     sizes = _sizes(states)
-    if _slows_down(sizes) or _slows_down(_sizes(_later_states(subject))):
-        return []
+    try:
+        if _slows_down(sizes) or _slows_down(_sizes(_later_states(subject))):
+            return []
+    except StrategyError:  # of days before those that were asked for
+        why = f"not known: the state grows for {len(sizes)} days, and on the days before the strategy fails"
+        return [Finding.at("state-growth", _FAMILY, "note", "state", why)]
     slope = float(np.polyfit(np.arange(len(sizes)), sizes, 1)[0])
     return [
         Finding.at(

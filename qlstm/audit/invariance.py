@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import asof, generators
-from ..cube import Cubes, Windows
+from ..cube import Cubes
 from ..errors import QlstmError
 from ..strategy import Strategy
 from . import alterations
@@ -24,7 +24,7 @@ _STAY = np.timedelta64(0, "D")
 _CYCLE = np.timedelta64(10227, "D")  # 28 years, after which each date falls on the same day of the week
 _MATTERS = 1e-3  # of the largest weight: logarithms of other prices differ in the last bits, and fits follow
 _SAME = 1e-9  # of the largest feature or label
-_PRICES, _VOLUMES = ("open", "high", "low", "close", "divs"), ("vol",)
+_PRICES, _VOLUMES = ("open", "high", "low", "close", "divs", "split_cumprod"), ("vol",)
 _LEVELS = (0.5, 2.0, 4.0)  # powers of two: products with them are exact, and so are ratios of such products
 
 
@@ -43,7 +43,10 @@ def draws(subject: Subject) -> list[Finding]:
 def hindsight(subject: Subject) -> list[Finding]:
     """Move all dates by 28 years, and with them weekdays and months: who then decides otherwise knows the year."""
     message = "weights change when all dates are moved by 28 years: it knows which year it is, and so what comes"
-    fix = "find rules by the data, not by dates; hand tables over as a cube, with the days of their publication"
+    fix = (
+        "find rules by the data, not by dates; hand tables over as a cube, with the days of their publication; "
+        "fine where a date makes a seed, and nothing else"
+    )
     try:
         found = _elsewhere(subject, alterations.all_at_once(subject.data, _years_later), _CYCLE)
     except QlstmError as error:
@@ -54,13 +57,17 @@ def hindsight(subject: Subject) -> list[Finding]:
 def price_level(subject: Subject) -> list[Finding]:
     """Divide each asset's prices as a later split would have: adjusted prices know it, weights should not."""
     try:
-        found = _elsewhere(subject, alterations.all_at_once(subject.data, _as_split), _STAY)
+        _, data = next(alterations.one_by_one(subject.data, _as_split))  # the traded cube
+        found = _elsewhere(subject, data, _STAY)
     except QlstmError:  # of other prices it makes nothing, which is no answer
         return []
     if found is None:
         return []
     message = "weights change with the level of prices, and adjusted prices of today's winners were made low by splits"
-    fix = "use ratios of prices, or undo the adjustment (split_cumprod); fine where prices are never adjusted"
+    fix = (
+        "use ratios of open, high, low and close (other prices were left as they are), or undo the adjustment "
+        "(split_cumprod); fine where prices are never adjusted"
+    )
     return [Finding.at("price-level", "look-ahead", "warning", "predict", message, fix=fix, **found)]
 
 
@@ -84,11 +91,10 @@ def _as_split(cube: xr.DataArray) -> xr.DataArray:
 
 def _elsewhere(subject: Subject, data: Cubes, move: np.timedelta64) -> dict[str, Any] | None:
     """Return where the strategy decides otherwise on other data, whose dates were moved."""
-    strategy = subject.fresh()
     with generators.kept():
-        found = _fitted_otherwise(subject, strategy, subject.windows(strategy, data), move)
+        found = _fitted_otherwise(subject, data, move)
         if found is not None:
-            return found
+            return found if _fitted_otherwise(subject, subject.data, _STAY) is None else None
         models = subject.models if subject.are_networks else {}  # of what else train returns, who knows what it is
         found = _differs(subject, _again(subject, subject.fresh(), data, models, move))
         if found is None or _differs(subject, _again(subject, subject.fresh(), subject.data, models)) is not None:
@@ -105,16 +111,20 @@ def _again(
     seed: int = 0,
 ) -> xr.DataArray:
     """Return the weights of the sampled days, decided again; models that are not given are trained."""
-    days = int(move / np.timedelta64(1, "D"))  # the engine adds the day to the seed
-    strategy = dataclasses.replace(strategy, seed=strategy.seed + seed - days)
+    strategy = _seeded(strategy, move, seed)
     given = {t + move: each for t, each in models.items()}
     other = forward(strategy, subject.windows(strategy, data), subject.sampled + move, given).weights
     return other.assign_coords(time=other["time"].values - move)
 
 
-def _fitted_otherwise(
-    subject: Subject, strategy: Strategy, windows: Windows, move: np.timedelta64
-) -> dict[str, Any] | None:
+def _seeded(strategy: Strategy, move: np.timedelta64, more: int = 0) -> Strategy:
+    """Return the strategy with the seed that gives a day moved the numbers that it had; the engine adds the day."""
+    return dataclasses.replace(strategy, seed=strategy.seed + more - int(move / np.timedelta64(1, "D")))
+
+
+def _fitted_otherwise(subject: Subject, data: Cubes, move: np.timedelta64) -> dict[str, Any] | None:
+    strategy = _seeded(subject.fresh(), move)
+    windows = subject.windows(strategy, data)
     for t in subject.training_days if subject.course.calls.fits else ():
         before = [fit for fit in subject.course.calls.fits if fit.t == t]
         for one, other in zip(before, fits_of(strategy, windows(t + move, strategy.train_period)), strict=False):

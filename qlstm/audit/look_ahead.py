@@ -18,7 +18,7 @@ from ..strategy import Memory, Strategy
 from . import alterations
 from .findings import Finding, change
 from .replay import Fit, Opened, Recorder, decide
-from .subject import Subject
+from .subject import Subject, is_plain, made
 from .watching import last_row, watching
 
 __all__ = ["features", "files", "first_difference", "future", "one_bar", "window_length"]
@@ -156,7 +156,8 @@ def _decided(subject: Subject, data: Cubes, memory: Memory, days: np.ndarray, t:
             assert memory.trained_at is not None
             models = engine.train(wrapped, windows(memory.trained_at, strategy.train_period), memory.trained_at)
             # Equal fits give equal networks, so those of the first run serve, and nothing is fitted twice.
-            if jobs and not any(job.is_done for job in jobs) and _equal(subject, recorder.fits, memory.trained_at):
+            is_idle = jobs and not any(job.is_done for job in jobs) and is_plain(memory.models)
+            if is_idle and _equal(subject, recorder.fits, memory.trained_at):
                 models = memory.models
         _go_later(wrapped, recorder, windows, memory, t)
         rows, _ = decide(wrapped, recorder, Memory(memory.trained_at, models, memory.state), windows, days)
@@ -200,7 +201,7 @@ def files(subject: Subject) -> list[Finding]:
     found, known = [], set()
     loaded: list[Path | str] = []
     with watching(loaded.append):
-        subject.fresh()
+        made(subject.recipe)
     at_import = [Opened("load", subject.days[0], what) for what in loaded]
     for opened in (*at_import, *subject.course.calls.files):
         if (opened.role, opened.what) not in known:

@@ -34,8 +34,9 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """What `predict` handed to `nn.predict` on day t: so many rows, to networks that remember rows before or not."""
+    """What was handed to `nn.predict` on day t: so many rows, to networks that remember rows before or not."""
 
+    role: str
     t: np.datetime64
     rows: int
     recurrent: bool
@@ -95,7 +96,7 @@ class Recorder:
         else:
             X = arguments["X"]
             last = X.isel(time=-1).copy()  # not a view, which would keep the whole window
-            self.scores.append(Score(self._t, X.sizes["time"], _remembers(arguments["models"]), last))
+            self.scores.append(Score(self._role, self._t, X.sizes["time"], _remembers(arguments["models"]), last))
 
     def _opened(self, what: Path | str) -> None:
         if self._role:

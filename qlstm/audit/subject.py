@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +21,9 @@ from ..errors import DataError, StrategyError
 from ..multipass import Result, walk
 from ..strategy import Strategy, as_strategy, load_strategy
 from .replay import Course, forward
+from .watching import watching
 
-__all__ = ["Subject", "made", "modules_kept"]
+__all__ = ["Subject", "is_plain", "made", "modules_kept"]
 
 _BOOKED = 120  # trading days that are booked unless a first day is given: half a year shows what a contest would see
 _SAMPLED = 6  # of them are replayed
@@ -32,6 +33,7 @@ _FUNCTIONS = ("predict", "train", "features", "dump", "load", "constants", "name
 _LOADED = "qlstm_strategy_"
 _NETWORKS = "qlstm.nn.models"  # by name: torch takes seconds, and not every strategy needs it
 _OURS = __name__.partition(".")[0]
+_LIBRARIES = ("builtins", "numpy", "pandas", "xarray", "torch", _OURS)
 
 
 class Subject:
@@ -141,7 +143,8 @@ class Subject:
 
     def fresh(self) -> Strategy:
         """Return the strategy as a new process would have it: its file run anew, globals and all."""
-        return made(self.recipe)
+        with watching(lambda what: None):  # what the file imports by name is then what tells of files
+            return made(self.recipe)
 
     def windows(self, strategy: Strategy, data: Cubes | None = None) -> Windows:
         """Return windows over data (the subject's own unless given) with the strategy's features."""
@@ -158,6 +161,11 @@ class Subject:
     def models(self) -> dict[np.datetime64, Any]:
         """Training day -> models of that run."""
         return {m.trained_at: m.models for _, m in self.course.before if m.trained_at is not None}
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether models hold no class of the strategy's own, which is another one when its file is run anew."""
+        return all(map(is_plain, self.models.values()))
 
     @property
     def are_networks(self) -> bool:
@@ -196,29 +204,31 @@ def _pickled(strategy: Strategy) -> bytes:
         raise StrategyError(f"{strategy.where} cannot be copied ({error}); put it in a file of its own") from error
 
 
+def is_plain(models: Any) -> bool:
+    """Tell whether models are of classes of libraries only, or fitted by `nn.fit`."""
+    if type(models).__module__ == _NETWORKS:
+        return True
+    if isinstance(models, Mapping):
+        return all(map(is_plain, models.values()))
+    if isinstance(models, (list, tuple)):
+        return all(map(is_plain, models))
+    return type(models).__module__.partition(".")[0] in _LIBRARIES
+
+
 def made(recipe: tuple[str, Any, dict[str, Any], dict[str, Any]]) -> Strategy:
     """Return the strategy that a `Subject.recipe` describes."""
     kind, source, constants, settings = recipe
     if kind == "file":
-        for name in _beside(sys.modules.get(_LOADED + Path(source).stem), Path(source).parent):
+        for name in _beside(Path(source).parent):
             del sys.modules[name]
     strategy = load_strategy(source, **constants) if kind == "file" else pickle.loads(source)
     return dataclasses.replace(strategy, **settings)
 
 
-def _beside(module: Any, folder: Path) -> set[str]:
-    """Return the names of the modules in a strategy's folder that it uses, and that have globals of their own."""
-    found: set[str] = set()
-    rest = [] if module is None else [module]
-    while rest:
-        for value in list(vars(rest.pop()).values()):
-            name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-            if isinstance(name, str) and name not in found and name in sys.modules:
-                used = sys.modules[name]
-                if _lies_in(used, folder):
-                    found.add(name)
-                    rest.append(used)
-    return found
+def _beside(folder: Path) -> list[str]:
+    """Return the names of the modules that lie in a strategy's folder: they may have globals of their own."""
+    modules = [(name, module) for name, module in sys.modules.items() if isinstance(module, ModuleType)]
+    return [name for name, module in modules if _lies_in(module, folder)]
 
 
 def _lies_in(module: ModuleType, folder: Path) -> bool:

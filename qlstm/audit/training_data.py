@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -74,22 +74,37 @@ def training_features(subject: Subject) -> list[Finding]:
             return [_not_checked("training-features", subject, fits)]
         times = traded(window)["time"].values
         in_gaps = times.searchsorted(alterations.in_gaps(traded(window)))
+        weaker: list[Finding] = []
         for row in dict.fromkeys([*_rows(len(times)), *in_gaps]):
-            found = _moved(strategy, window, fits, times[row])
-            if found is not None:
-                return [_of_features(found, times[row], row >= _SCALED_ROWS)]
+            for found in _moved(strategy, window, fits, times[row]):
+                finding = _of_features(found, times[row], row >= _SCALED_ROWS)
+                if not found["is_compared"]:
+                    return [finding]
+                weaker.append(finding)  # another row may show what is worse
+        if weaker:
+            return weaker[:1]
     return []
 
 
-def _moved(strategy: Strategy, window: Cubes, fits: list[Fit], cut: np.datetime64) -> dict[str, Any] | None:
-    """Return the first feature up to `cut` that changes with what follows in one of the cubes."""
+def _moved(strategy: Strategy, window: Cubes, fits: list[Fit], cut: np.datetime64) -> Iterator[dict[str, Any]]:
+    """Yield features up to `cut` that change with what follows in one of the cubes, one for each change made."""
     for variant in ("noise", "scaled", "permuted"):  # the last changes who is liquid
         alter = functools.partial(alterations.after, t=cut, variant=variant)
-        for cube, other in alterations.one_by_one(window, alter):
+        calm = functools.partial(_but_the_last, alter=alter)
+        both = zip(alterations.one_by_one(window, alter), alterations.one_by_one(window, calm), strict=True)
+        for (cube, other), (_, calmer) in both:
             found = first_moved([f.X for f in fits], [f.X for f in _fits(strategy, other)], cut)
+            if found is not None and found["is_compared"]:  # by assets chosen on the last day; was that all?
+                again = first_moved([f.X for f in fits], [f.X for f in _fits(strategy, calmer)], cut)
+                found = again if again is not None and not again["is_compared"] else found
             if found is not None:
-                return found | {"cube": cube}
-    return None
+                yield found | {"cube": cube}
+
+
+def _but_the_last(cube: xr.DataArray, alter: Callable[[xr.DataArray], xr.DataArray]) -> xr.DataArray:
+    other = alter(cube).copy()
+    other[{"time": -1}] = cube.isel(time=-1)
+    return other
 
 
 def _rows(count: int) -> list[int]:
@@ -135,28 +150,31 @@ def same_features(subject: Subject) -> list[Finding]:
     """Compare the last row that predict scores with the same row in train: a network knows what it was fitted to."""
     calls = subject.course.calls
     for fit in calls.fits:
-        row = next((score.last for score in calls.scores if score.t == fit.t), None)
-        if row is None or row["time"].values not in fit.X["time"].values or row.dims != fit.X.isel(time=-1).dims:
-            continue
-        spread = fit.X.std("time")
-        one, other, spread = xr.align(fit.X.sel(time=row["time"]), row, spread, join="inner")
-        apart = (abs(one - other) > _APART * spread).values
-        if apart.any():
-            cell = tuple(np.argwhere(apart)[0])
-            return [
-                Finding.at(
-                    "same-features",
-                    _FAMILY,
-                    "warning",
-                    "features",
-                    "a row's features in predict are not what they are in train",
-                    date=row["time"].values,
-                    asset=one["asset"].values[cell[one.dims.index("asset")]],
-                    value=change(one.values[cell], other.values[cell]),
-                    fix="scale in predict with the numbers of train, kept beside the networks (qlstm.scaling)",
-                )
-            ]
+        rows = [score.last for score in calls.scores if score.t == fit.t and score.role == "predict"]
+        found = [_row_apart(fit.X, row) for row in rows if _is_comparable(fit.X, row)]
+        if found and all(found):  # each fit may have its own row
+            where = found[0] or {}
+            message = "a row's features in predict are not what they are in train"
+            fix = "scale in predict with the numbers of train, kept beside the networks (qlstm.scaling)"
+            return [Finding.at("same-features", _FAMILY, "warning", "features", message, fix=fix, **where)]
     return []
+
+
+def _is_comparable(X: xr.DataArray, row: xr.DataArray) -> bool:
+    same = row.dims == X.isel(time=-1).dims and bool(row["time"].values in X["time"].values)
+    names = [one["feature"].values.tolist() for one in (X, row) if "feature" in one.coords]
+    return same and (len(names) < 2 or names[0] == names[1])
+
+
+def _row_apart(X: xr.DataArray, row: xr.DataArray) -> dict[str, Any] | None:
+    """Return the first cell of a row that is not what it is in X (time, asset, feature)."""
+    one, other, spread = xr.align(X.sel(time=row["time"]), row, X.std("time"), join="inner")
+    apart = (abs(one - other) > _APART * spread).values
+    if not apart.any():
+        return None
+    cell = tuple(np.argwhere(apart)[0])
+    asset = one["asset"].values[cell[one.dims.index("asset")]]
+    return {"date": row["time"].values, "asset": asset, "value": change(one.values[cell], other.values[cell])}
 
 
 def labels(subject: Subject) -> list[Finding]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from functools import cache, wraps
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = ["last_row", "watching"]
 Seen = Callable[[Path | str], None]
 """Called with the path of a file or folder, or with the name of a host."""
 _watcher: Seen | None = None  # of the process, not of a thread: threads that a strategy starts are watched too
+_strangers: Set[int] = frozenset()
 _TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".csv": pd.read_csv,
     ".parquet": pd.read_parquet,
@@ -34,7 +36,10 @@ _HERE = ("localhost", "127.0.0.1", "::1", "")
 
 @contextmanager
 def watching(seen: Seen) -> Iterator[None]:
-    """Have `seen` called with what is looked at inside the block, but for what belongs to Python and its packages."""
+    """Have `seen` called with what is looked at inside the block, but for what belongs to Python and its packages.
+
+    Threads that run already are the caller's, and not watched.
+    """
     _install()
     with _watched_by(seen), _netcdf(), _tables():
         yield
@@ -42,12 +47,13 @@ def watching(seen: Seen) -> Iterator[None]:
 
 @contextmanager
 def _watched_by(seen: Seen | None) -> Iterator[None]:
-    global _watcher
-    before, _watcher = _watcher, seen
+    global _watcher, _strangers
+    before, others = _watcher, _strangers
+    _watcher, _strangers = seen, sys._current_frames().keys() - {threading.get_ident()}
     try:
         yield
     finally:
-        _watcher = before
+        _watcher, _strangers = before, others
 
 
 @cache
@@ -58,16 +64,23 @@ def _install() -> None:
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if _watcher is None or event not in _EVENTS or not isinstance(arguments[0], str | bytes | os.PathLike):
         return
-    name = os.fsdecode(arguments[0])
-    if event != "socket.getaddrinfo":
-        if event not in _LISTED or _IMPORTS not in sys._getframe(1).f_code.co_filename:
-            _tell(name, is_listed=event in _LISTED)
-    elif name not in _HERE:
-        _watcher(name)
+    if threading.get_ident() in _strangers or (event == "open" and _writes(*arguments[1:])):
+        return
+    name, caller = os.fsdecode(arguments[0]), sys._getframe(1).f_code.co_filename
+    if event == "socket.getaddrinfo":
+        if name not in _HERE:
+            _watcher(name)
+    elif event not in _LISTED or not any(one in caller for one in _IMPORTS):
+        _tell(name, is_listed=event in _LISTED)
+
+
+def _writes(mode: str | None, flags: int) -> bool:
+    """Tell whether a file is opened to be written only; `os.open` has no mode."""
+    return (flags & os.O_ACCMODE) == os.O_WRONLY if mode is None else not {"r", "+"} & set(mode)
 
 
 _LISTED = ("os.listdir", "os.scandir")
-_IMPORTS = "importlib._bootstrap"  # Python lists the folders that it imports from
+_IMPORTS = ("importlib._bootstrap", "importlib/metadata", "importlib_metadata")  # they list the folders of packages
 _EVENTS = ("open", "sqlite3.connect", "socket.getaddrinfo", *_LISTED)
 
 

@@ -1,13 +1,14 @@
-"""Fault: a module beside the strategy's file counts the calls."""
+"""Fault: a list in a module beside the strategy's file counts the calls."""
 
-import counting
+from counting import CALLS
 
 import qlstm
 
 
 def predict(data):
     close = data.sel(field="close", drop=True).isel(time=-1, drop=True)
-    return close.notnull() * 0.01 * counting.one_more()
+    CALLS.append(1)
+    return close.notnull() * 0.01 * len(CALLS)
 
 
 strategy = qlstm.Strategy(predict=predict, lookback_period=60)

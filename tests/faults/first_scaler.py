@@ -20,11 +20,11 @@ def labels(data):
 
 
 def train(data):
-    return nn.fit(nn.LSTM(hidden=2, layers=1), features(data), labels(data))
+    return {"networks": nn.fit(nn.LSTM(hidden=2, layers=1), features(data), labels(data))}
 
 
 def predict(models, data):
-    score = nn.predict(models, features(data)).ffill("time").isel(time=-1, drop=True)
+    score = nn.predict(models["networks"], features(data)).ffill("time").isel(time=-1, drop=True)
     chosen = (score > score.median("asset")).astype(float)
     return chosen / max(1.0, float(chosen.sum()))
 
