@@ -1,18 +1,15 @@
 """A warning: the assets to train on are those that trade most on the last day, and are compared with each other."""
 
+from parts import labels, upper_half
+
 import qlstm
-from qlstm import nn, ta
+from qlstm import nn
 
 
 def features(data):
     close = data.sel(field="close", drop=True)
     change = 100 * (close / close.shift(time=5) - 1)
     return change - change.mean("asset")
-
-
-def labels(data):
-    later = data.sel(field="open", drop=True)
-    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
 
 
 def train(data):
@@ -24,8 +21,7 @@ def train(data):
 def predict(models, data):
     known = data.isel(asset=[str(asset) in models for asset in data.asset.values])
     score = nn.predict(models, features(known)).ffill("time").isel(time=-1, drop=True)
-    chosen = (score > score.median("asset")).astype(float)
-    return chosen / max(1.0, float(chosen.sum()))
+    return upper_half(score)
 
 
 strategy = qlstm.Strategy(

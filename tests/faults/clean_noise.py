@@ -1,19 +1,15 @@
 """No fault: features are learned from with noise on top, from a generator that the engine seeds by the day."""
 
 import numpy as np
+from parts import labels, upper_half
 
 import qlstm
-from qlstm import nn, ta
+from qlstm import nn
 
 
 def change(data, rows):
     close = data.sel(field="close", drop=True)
     return close / close.shift(time=rows) - 1
-
-
-def labels(data):
-    later = data.sel(field="open", drop=True)
-    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
 
 
 def train(data):
@@ -25,8 +21,7 @@ def train(data):
 def predict(models, data):
     score = nn.predict(models, change(data, 5))
     score = score.ffill("time").isel(time=-1, drop=True)
-    chosen = (score > score.median("asset")).astype(float)
-    return chosen / max(1.0, float(chosen.sum()))
+    return upper_half(score)
 
 
 strategy = qlstm.Strategy(train=train, predict=predict, train_period=120, lookback_period=60, retrain_interval=60)

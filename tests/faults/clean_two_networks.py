@@ -1,17 +1,14 @@
 """No fault: two networks are fitted, and each is asked about features of its own."""
 
+from parts import labels, upper_half
+
 import qlstm
-from qlstm import nn, ta
+from qlstm import nn
 
 
 def change(data, rows):
     close = data.sel(field="close", drop=True)
     return close / close.shift(time=rows) - 1
-
-
-def labels(data):
-    later = data.sel(field="open", drop=True)
-    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
 
 
 def train(data):
@@ -21,8 +18,7 @@ def train(data):
 def predict(models, data):
     score = nn.predict(models[0], change(data, 2)) + nn.predict(models[1], change(data, 20))
     score = score.ffill("time").isel(time=-1, drop=True)
-    chosen = (score > score.median("asset")).astype(float)
-    return chosen / max(1.0, float(chosen.sum()))
+    return upper_half(score)
 
 
 strategy = qlstm.Strategy(train=train, predict=predict, train_period=120, lookback_period=60, retrain_interval=60)

@@ -1,9 +1,10 @@
 """Fault: the training features come from a transform of the whole series (what a wavelet filter does)."""
 
 import numpy as np
+from parts import labels, upper_half
 
 import qlstm
-from qlstm import nn, ta
+from qlstm import nn
 
 
 def features(data):
@@ -14,19 +15,13 @@ def features(data):
     return 100 * (smooth / smooth.shift(time=5) - 1)
 
 
-def labels(data):
-    later = data.sel(field="open", drop=True)
-    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
-
-
 def train(data):
     return nn.fit(nn.LSTM(hidden=2, layers=1), features(data), labels(data))
 
 
 def predict(models, data):
     score = nn.predict(models, features(data)).ffill("time").isel(time=-1, drop=True)
-    chosen = (score > score.median("asset")).astype(float)
-    return chosen / max(1.0, float(chosen.sum()))
+    return upper_half(score)
 
 
 strategy = qlstm.Strategy(

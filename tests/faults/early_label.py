@@ -1,5 +1,7 @@
 """Fault: the label is the move to the next open, which is over when it can be traded."""
 
+from parts import upper_half
+
 import qlstm
 from qlstm import nn, ta
 
@@ -21,8 +23,7 @@ def train(data):
 
 def predict(models, data):
     score = nn.predict(models, features(data)).ffill("time").isel(time=-1, drop=True)
-    chosen = (score > score.median("asset")).astype(float)
-    return chosen / max(1.0, float(chosen.sum()))
+    return upper_half(score)
 
 
 strategy = qlstm.Strategy(

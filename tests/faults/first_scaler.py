@@ -1,7 +1,9 @@
 """Fault: the scaler of the first call, which is the first training, is kept in a global for all that follow."""
 
+from parts import labels, upper_half
+
 import qlstm
-from qlstm import nn, ta
+from qlstm import nn
 
 SCALER = {}
 
@@ -14,19 +16,13 @@ def features(data):
     return (change - SCALER["mean"]) / SCALER["std"]
 
 
-def labels(data):
-    later = data.sel(field="open", drop=True)
-    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
-
-
 def train(data):
     return {"networks": nn.fit(nn.LSTM(hidden=2, layers=1), features(data), labels(data))}
 
 
 def predict(models, data):
     score = nn.predict(models["networks"], features(data)).ffill("time").isel(time=-1, drop=True)
-    chosen = (score > score.median("asset")).astype(float)
-    return chosen / max(1.0, float(chosen.sum()))
+    return upper_half(score)
 
 
 strategy = qlstm.Strategy(

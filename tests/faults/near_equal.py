@@ -1,17 +1,14 @@
 """A warning: raw scores around one half become weights, and so almost 1/N."""
 
+from parts import labels
+
 import qlstm
-from qlstm import nn, ta
+from qlstm import nn
 
 
 def features(data):
     close = data.sel(field="close", drop=True)
     return 100 * (close / close.shift(time=5) - 1)
-
-
-def labels(data):
-    later = data.sel(field="open", drop=True)
-    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
 
 
 def train(data):

@@ -1,7 +1,9 @@
 """A warning: the training features are scaled by the mean and deviation of the whole window."""
 
+from parts import labels, upper_half
+
 import qlstm
-from qlstm import nn, ta
+from qlstm import nn
 
 
 def features(data):
@@ -10,19 +12,13 @@ def features(data):
     return (change - change.mean("time")) / change.std("time")
 
 
-def labels(data):
-    later = data.sel(field="open", drop=True)
-    return (ta.shift(later, -2) / ta.shift(later, -1) - 1) * 100
-
-
 def train(data):
     return nn.fit(nn.LSTM(hidden=2, layers=1), features(data), labels(data))
 
 
 def predict(models, data):
     score = nn.predict(models, features(data)).ffill("time").isel(time=-1, drop=True)
-    chosen = (score > score.median("asset")).astype(float)
-    return chosen / max(1.0, float(chosen.sum()))
+    return upper_half(score)
 
 
 strategy = qlstm.Strategy(
