@@ -155,7 +155,10 @@ def same_features(subject: Subject) -> list[Finding]:
         if found and all(found):  # each fit may have its own row
             where = found[0] or {}
             message = "a row's features in predict are not what they are in train"
-            fix = "scale in predict with the numbers of train, kept beside the networks (qlstm.scaling)"
+            fix = (
+                "scale in predict with the numbers of train, kept beside the networks (qlstm.scaling); "
+                "fine where it is noise that train adds"
+            )
             return [Finding.at("same-features", _FAMILY, "warning", "features", message, fix=fix, **where)]
     return []
 
