@@ -94,7 +94,7 @@ def test_nothing_is_dropped_in_silence(caplog):
         got, report = cleaned(weights, data)
     words = [
         "time labels named more than once, the first counts: 1, first 2031-01-01",
-        "missing weights (NaN), taken as 0: 1",
+        "missing weights (NaN), taken as 0: 1 of ",
         "asset labels the data lack: 1, first X, with 20 positions",
         "time labels the data lack: 1, first 2031-01-01",
         "contest rules took away 1 position (no close), first TOY:002 on 2015-01-09 (weight ",

@@ -29,6 +29,7 @@ def test_the_command_prints_the_best_and_what_luck_would_have_shown(file, tmp_pa
     assert out.split()[:3] == ["LENGTH", "SIDE", "score"]
     assert "... and 5 more" in out
     assert "15 trials of idea, 3 of them failed" in out
+    assert "failed first: LENGTH=100, SIDE=1: " in out
     assert "the best of 15 without any skill is expected to show" in out
     assert "every trial is in trials/idea.jsonl" in out
     assert f"the days after {str(DAYS[110])[:10]} were not used: backtest the best on them, once" in err

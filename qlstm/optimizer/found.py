@@ -96,11 +96,12 @@ class Search:
         return deflated_sharpe(track, self, _figure(best, "points_per_year"))
 
     def __str__(self) -> str:
-        failed = sum(trial.error is not None for trial in self.trials)
+        failed = [trial for trial in self.trials if trial.error is not None]
         meaning = " (the contest's Sharpe ratio, geometric)" if self.score is standard_stats_to_weight else ""
         lines = [
-            f"{self.n_trials} trials of {self.setting.strategy}, {failed} of them failed, "
+            f"{self.n_trials} trials of {self.setting.strategy}, {len(failed)} of them failed, "
             f"{self.setting.start} to {self.setting.end}",
+            *(f"failed first: {spelt(trial.arguments)}: {trial.error}" for trial in failed[:1]),
             f"best: {spelt(self.best.arguments)}, score {self.scores.max():.3f}{meaning}",
         ]
         try:

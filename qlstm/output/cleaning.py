@@ -159,7 +159,7 @@ def _unique(output: Any, notes: _Notes) -> xr.DataArray:
         book = book.where(~np.isinf(book), 0.0)
     missing = int(np.isnan(book.values).sum())
     if missing:
-        notes.changed(f"missing weights (NaN), taken as 0: {missing}")
+        notes.changed(f"missing weights (NaN), taken as 0: {missing} of {book.size}")
     return book.transpose("time", "asset") if "time" in book.dims else book
 
 
