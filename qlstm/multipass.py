@@ -240,6 +240,6 @@ def _booking_notes(data: xr.DataArray, weights: xr.DataArray, table: xr.DataArra
     if np.isclose(hold, contest, rtol=_WORTH_A_NOTE):
         return []
     return [
-        f"equity {contest:.4f} is the contest's own booking, which values an asset without a price at its last open; "
-        f"keeping the last close (locked='hold') gives {hold:.4f}"
+        f"equity {contest:.4g} is the contest's own booking, which values an asset without a price at its last open; "
+        f"keeping the last close (locked='hold') gives {hold:.4g}"
     ]

@@ -191,6 +191,13 @@ def test_one_heavy_day_does_not_pale_the_rest():
     assert figures.heat([], [], z, signed=False, unit="%")["zmax"] == pytest.approx(5.95)
 
 
+@pytest.mark.parametrize("low", [1e-3, 1e-9, 1e-40])
+def test_a_log_axis_over_many_powers_of_ten_has_room_for_its_values(low):
+    ticks = figures.figure([figures.line("a", [low, 10.0], "strategy")], log=True)["layout"]["yaxis"]["tickvals"]
+    assert 4 < len(ticks) <= 9
+    assert all(round(np.log10(tick), 6).is_integer() for tick in ticks)
+
+
 def test_a_log_axis_has_round_values_inside_its_range():
     for low, high in ((0.9, 1.2), (0.5, 1.9), (0.2, 30.0)):
         ticks = figures.figure([figures.line("a", [low, high], "strategy")], log=True)["layout"]["yaxis"]["tickvals"]

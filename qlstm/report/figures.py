@@ -18,7 +18,8 @@ DAYS = "@days"
 
 Trace = dict[str, Any]
 _FULL = 99.0  # percentile of what is not 0
-_DECADE = 4.0  # a log axis over more than this factor has ticks at 1, 2 and 5
+_DECADE = 4.0  # a log axis over more than this factor has ticks at powers of ten
+_FEW, _TICKS = 4, 8  # powers of ten that have room for ticks between them, and ticks that an axis has room for
 
 
 def plain(values: Any, digits: int = 5) -> list[Any]:
@@ -107,7 +108,8 @@ def _log_ticks(traces: list[Trace]) -> list[float]:
     low, high = min(known, default=1.0), max(known, default=1.0)
     if high / low > _DECADE:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        return [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+        digits, every = ((1, 2, 5), 1) if len(powers) <= _FEW else ((1,), math.ceil(len(powers) / _TICKS))
+        return [digit * 10.0**power for power in powers[::every] for digit in digits]
     rough = max(high - low, 0.01) / 5
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(digit * unit for digit in (1, 2, 5, 10) if digit * unit >= rough)
