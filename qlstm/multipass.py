@@ -224,6 +224,11 @@ def _book(
     without = np.setdiff1d(days, raw["time"].values)
     if len(without):
         notes.append(f"predict returned no row for {len(without)} days, first {day(without[0])}")
+    if not np.nan_to_num(raw.values).any():
+        notes.append(
+            "all weights are 0, on every day; where inputs take more rows than a window holds, give more calendar days "
+            "(lookback_period)"
+        )
     since = windows.traded["time"].values >= raw["time"].values[0] - dates.WARM_UP
     data = windows.traded.isel(time=slice(int(np.argmax(since)), None)).rename(strategy.rules.name)
     weights = output.clean(raw, data, strategy.rules.name, report=notes).rename(strategy.rules.name)

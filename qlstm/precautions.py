@@ -15,7 +15,7 @@ from . import dates, imprint, state
 from .cube import Cubes, Windows
 from .dates import day
 from .decision import decide
-from .errors import QlstmError, StateChangedError, StateError
+from .errors import QlstmError, StateChangedError, StateCorruptError, StateError
 from .state import codec
 from .state.positions import positions_in
 from .state.store import STATE_FILE
@@ -65,7 +65,12 @@ def find(strategy: Strategy, store: state.Store, today: np.datetime64, given: Pa
     newest = store.newest(before=today)
     if newest is None:
         return Parent()
-    memory, path = store.read(newest, strategy), store.path(newest) / STATE_FILE
+    try:
+        memory, path = store.read(newest, strategy), store.path(newest) / STATE_FILE
+    except StateCorruptError as error:
+        older = store.newest(before=newest)
+        back = "" if older is None else f", or: qlstm state rollback {store.folder} {day(older)}, and run --catch-up"
+        raise StateCorruptError(f"{error}; restore it from a copy{back}") from error
     return Parent(memory, newest, newest, path, codec.header(path.read_bytes(), str(path)))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import constants as file_constants
 from . import contests, schedule
-from .errors import StrategyError
+from .errors import StrategyError, near
 
 __all__ = ["Memory", "Strategy", "as_strategy", "load_strategy"]
 
@@ -306,8 +306,15 @@ def _run(file: Path, constants: Mapping[str, Any]) -> types.ModuleType:
     try:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise StrategyError(f"{file}{_line_in(error, vars(module))}: {type(error).__name__}: {error}") from error
+        text = f"{type(error).__name__}: {error}{_option(error)}"
+        raise StrategyError(f"{file}{_line_in(error, vars(module))}: {text}") from error
     return module
+
+
+def _option(error: BaseException) -> str:
+    """Return the nearest setting where `Strategy` was given one that it lacks."""
+    said = re.match(r"Strategy.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    return near(said[1], [one.name for one in dataclasses.fields(Strategy)]) if said else ""
 
 
 def _line_in(error: BaseException, namespace: Mapping[str, Any]) -> str:

@@ -207,6 +207,13 @@ def test_nan_weights_count_as_nothing_and_are_reported():
     assert float(abs(result.raw).sel(asset="TOY:001").sum() if "TOY:001" in result.raw.asset else 0.0) == 0.0
 
 
+@pytest.mark.parametrize("size", [0.0, np.nan, 0.1])
+def test_a_strategy_that_never_holds_anything_is_told(size):
+    call = {"data": CUBE, "lookback_period": 30, "start_date": "2016-01-04", "progress": False}
+    result = qlstm.backtest(strategy=lambda data: equal_weights(data) * 0.0 + size, **call)
+    assert any("all weights are 0, on every day" in note for note in result.notes) is (size != 0.1)
+
+
 def test_what_the_rules_changed_is_reported():
     """Trap Q7: positions that a contest forbids do not vanish without a word."""
     cube = CUBE.copy()

@@ -94,13 +94,15 @@ def test_models_are_trained_by_the_interval_after_submission(tmp_path):
 
 def test_a_damaged_state_stops_the_run_and_is_left_as_it_is(tmp_path):
     """Trap Q10: corruption is never taken for the first day."""
-    first = run(tmp_path, DAYS[0])
-    file = first.folder / "state.pickle.gz"
-    file.write_bytes(file.read_bytes()[:-20])
-    before = files_below(tmp_path)
-    with pytest.raises(StateCorruptError, match=r"state\.pickle\.gz"):
-        run(tmp_path, DAYS[1])
-    assert files_below(tmp_path) == before
+    for t, way in ((0, "restore it from a copy$"), (1, f"or: qlstm state rollback .* {str(DAYS[0])[:10]}, and run")):
+        file = run(tmp_path, DAYS[t]).folder / "state.pickle.gz"
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-20])
+        before = files_below(tmp_path)
+        with pytest.raises(StateCorruptError, match=rf"state\.pickle\.gz.*; .*{way}"):
+            run(tmp_path, DAYS[t + 1])
+        assert files_below(tmp_path) == before
+        file.write_bytes(whole)
 
 
 def test_a_failing_strategy_leaves_everything_as_it_was(tmp_path):

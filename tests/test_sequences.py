@@ -72,6 +72,9 @@ def test_the_order_of_assets_does_not_matter():
     assert pairs(one) == pairs(other)
     np.testing.assert_array_equal(one.inputs(), other.inputs())
     np.testing.assert_array_equal(one.targets(), other.targets())
+    tables = [sequences.table(sequences.targets()) for sequences in (one, other)]
+    assert tables[1].asset.values.tolist() == ["C", "A", "B"]  # as in the data
+    xr.testing.assert_equal(tables[0], tables[1].sel(asset=tables[0].asset))
 
 
 def test_a_split_purges_what_targets_look_at_and_keeps_windows_apart():

@@ -90,6 +90,10 @@ def test_the_code_hash_follows_the_file(tmp_path):
     [
         ("x = 1\n", r"idea.py defines no strategy; add a line: strategy = qlstm.Strategy"),
         (
+            "import qlstm\nqlstm.Strategy(predict=print, lookback=60)\n",
+            r"idea.py, line 2: TypeError: .* unexpected keyword argument 'lookback'; did you mean 'lookback_period'\?",
+        ),
+        (
             GOOD + "other = qlstm.Strategy(predict=lambda data: 1)\n",
             r"idea.py defines 2 strategies \(strategy, other\); keep one",
         ),

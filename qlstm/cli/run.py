@@ -82,7 +82,8 @@ def _show(result: RunResult) -> None:
     """Print the weights as a table, and a line that sums up."""
     known = result.to_dict()
     if result.caught_up:
-        click.echo(f"caught up {len(result.caught_up)} days from {known['caught_up'][0]}")
+        many = len(result.caught_up)
+        click.echo(f"caught up {many} day{'s' * (many > 1)} from {known['caught_up'][0]}")
     table([(asset, f"{weight:+.4f}") for asset, weight in result.positions.items()])
     gross = sum(map(abs, result.positions.values()))
     click.echo(f"{known['date']}: {len(result.positions)} positions, {gross:.4f} of the capital, {_memory(known)}")

@@ -67,7 +67,7 @@ class Sequences:
         self.X, self.Y = X, Y
         index = X.get_index("asset")
         order = np.argsort(np.array([str(asset) for asset in index]), kind="stable")
-        self.assets = [str(index[i]) for i in order]
+        self.assets, self._original = [str(index[i]) for i in order], order
         self.times = X["time"].values
         self._x = _float32(in_order(X)[order], X, "inputs")  # (asset, time, feature)
         self.features = self._x.shape[2]
@@ -174,10 +174,10 @@ class Sequences:
         return rng.permutation(order[np.minimum(places, n - 1)])
 
     def table(self, values: np.ndarray) -> xr.DataArray:
-        """Return one value per sample as ``(time, asset)``, NaN where there is no sample."""
+        """Return one value per sample as ``(time, asset)``, in the order of the data, NaN where there is no sample."""
         table = np.full((len(self.times), len(self.assets)), np.nan)
-        table[self.rows, self.columns] = values
-        labels = {"time": pd.DatetimeIndex(self.times), "asset": self.assets}
+        table[self.rows, self._original[self.columns]] = values
+        labels = {"time": pd.DatetimeIndex(self.times), "asset": self.X["asset"].values}
         return xr.DataArray(table, dims=("time", "asset"), coords=labels)
 
 
