@@ -210,7 +210,7 @@ def _predict(strategy: Strategy, memory: Memory, window: Any, t: np.datetime64) 
     if not isinstance(result, tuple) or len(result) != 2:
         raise StrategyError(
             f"{strategy.where}: predict takes a state, so it must return (weights, state); "
-            f"on {day(t)} it returned {type(result).__name__}"
+            f"on {day(t)} it returned {type(result).__name__}{'; has it a return?' if result is None else ''}"
         )
     return result
 

@@ -225,8 +225,10 @@ def _today(windows: Windows, date: Any) -> np.datetime64:
         return np.datetime64(times[-1])
     t = dates.as_time(date)
     if t not in times:
-        late = "; get newer data first" if t > times[-1] else ""
-        raise DataError(f"the data have no row for {day(t)}; they run {day(times[0])} to {day(times[-1])}{late}")
+        before = times[times < t]
+        hint = f"; the trading day before is {day(before[-1])}" if len(before) else ""
+        hint = "; get newer data first" if t > times[-1] else hint
+        raise DataError(f"the data have no row for {day(t)}; they run {day(times[0])} to {day(times[-1])}{hint}")
     return t
 
 

@@ -112,9 +112,8 @@ class Strategy:
             scheduled = period.startswith("retrain") and isinstance(days, schedule.Schedule)
             if not (scheduled or (days is None and period.endswith("submit")) or _is_positive(days)):
                 other = " or a schedule such as qlstm.schedule.month_end()" if period.startswith("retrain") else ""
-                raise StrategyError(
-                    f"{self.where}: {period} must be a positive whole number of days{other}, got {days!r}"
-                )
+                got = f"the function {days.__name__}: call it" if inspect.isfunction(days) else repr(days)
+                raise StrategyError(f"{self.where}: {period} must be a positive whole number of days{other}, got {got}")
         if not _NAME.fullmatch(str(self.name)):
             raise StrategyError(f"a strategy's name is the name of its folder too, so it cannot be {self.name!r}")
         if not isinstance(self.seed, (int, np.integer)):

@@ -107,6 +107,8 @@ def test_what_are_not_weights_of_the_day_is_refused_with_strategy_and_date(retur
 def test_a_stateful_predict_must_return_a_pair():
     with pytest.raises(StrategyError, match=r"must return \(weights, state\); on 2015-10-08 it returned DataArray"):
         step(lambda data, state: WEIGHTS)
+    with pytest.raises(StrategyError, match=r"it returned NoneType; has it a return\?"):
+        step(lambda data, state: None)
 
 
 def test_nothing_for_an_unknown_asset_is_no_fault():

@@ -187,6 +187,8 @@ def test_the_contests_rules_hold_in_the_single_pass_too(tmp_path):
 
 
 def test_a_day_the_data_lack_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no row for 2015-01-17; .*; the trading day before is 2015-01-16"):
+        run(tmp_path, "2015-01-17")
     with pytest.raises(DataError, match="no row for 2030-01-01; they run 2015-01-01 to"):
         run(tmp_path, "2030-01-01")
 

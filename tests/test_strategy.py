@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import qlstm
+from qlstm import schedule
 from qlstm.errors import ContestError, StrategyError
 from qlstm.strategy import Memory, Strategy, load_strategy
 
@@ -60,6 +61,11 @@ def test_functions_with_the_wrong_arguments_are_refused_before_the_run(functions
 def test_a_period_must_be_a_positive_number_of_days(period, days):
     with pytest.raises(StrategyError, match=f"{period} must be a positive whole number of days.*, got {days!r}"):
         Strategy(predict=lambda data: None, **{period: days})
+
+
+def test_a_schedule_that_was_not_called_is_told():
+    with pytest.raises(StrategyError, match="got the function month_end: call it"):
+        Strategy(predict=lambda data: None, retrain_interval=schedule.month_end)
 
 
 def test_the_contest_is_checked():

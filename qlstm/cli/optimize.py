@@ -69,7 +69,7 @@ def optimize(
     if found.setting.end < last:
         note(f"the days after {found.setting.end} were not used: backtest the best on them, once")
     else:
-        note("no day was kept back to test the best on; give --end")
+        note("no day was kept back to test the best on; give an earlier --end")
     click.echo(f"every trial is in {record}")
 
 

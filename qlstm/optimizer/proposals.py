@@ -156,7 +156,7 @@ def _listed(space: dict[str, Range | list[Any]], trials: int | None) -> dict[str
     found: dict[str, list[Any]] = {}
     for name, values in space.items():
         if isinstance(values, Range):
-            raise QlstmError(f"a grid needs the values of {name} one by one, not a range")
+            raise QlstmError(f"a grid needs the values of {name} one by one, not a range, which is for random")
         found[name] = values
     return found
 
