@@ -160,13 +160,13 @@ def test_damage_to_a_golden_file_is_found_in_bounded_time_and_memory(file: str) 
     for place in range(0, len(data), 5):
         for bad in (data[:place], data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]):
             tracemalloc.start()
-            started = time.perf_counter()
+            started = time.process_time()
             with contextlib.suppress(StateError):
                 codec.decode(bad, STRATEGY, "f.gz")
-            longest = max(longest, time.perf_counter() - started)
+            longest = max(longest, time.process_time() - started)
             most = max(most, tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    assert longest < 2  # it takes some milliseconds; the rest is for a busy machine
+    assert longest < 2  # of computing; it takes some milliseconds
     assert most < 3 << 20
 
 
