@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -171,6 +172,8 @@ def _on_cores(work: _Work, jobs: int) -> Iterator[Any]:
     from joblib.externals.loky import get_reusable_executor
 
     jobs = joblib.cpu_count() if jobs == -1 else jobs
+    # Loky replaces a worker whose memory has grown and warns of it; as an error that would end loky's own thread
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     with tempfile.TemporaryDirectory(prefix="qlstm-") as folder:
         opened = partial(_mapped, *_write(work.function, Path(folder) / "function"))
         executor = get_reusable_executor(max_workers=jobs, timeout=_IDLE_S, env=_ONE_THREAD)

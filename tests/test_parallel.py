@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -119,6 +120,25 @@ def test_a_killed_worker_is_named_with_what_was_waited_for_and_the_next_call_wor
     with pytest.raises(QlstmError, match=r"a worker process was killed while 20\d\d-01-0\d was waited for"):
         list(parallel.each(work, [1, 2, 3], jobs=2, name=lambda item: f"2020-01-0{item}"))
     assert list(parallel.each(str, [1, 2], jobs=2)) == ["1", "2"]
+
+
+GROWS = """
+import sys, time
+from qlstm import parallel
+def grow(item):
+    held = sys.__dict__.setdefault("held", [])
+    held.append(b"x" * (400_000_000 if item > 1 else 1))
+    time.sleep(0.6)
+    return item
+print(list(parallel.each(grow, range(8), jobs=2)))
+"""
+
+
+def test_a_worker_whose_memory_has_grown_is_replaced_without_a_word():
+    pytest.importorskip("psutil", reason="without it workers are not replaced")
+    command = [sys.executable, "-W", "error:A worker stopped", "-c", GROWS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("[0, 1, 2, 3, 4, 5, 6, 7]\n", "")
 
 
 def test_jobs_must_be_a_number_of_processes():
