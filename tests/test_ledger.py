@@ -122,6 +122,14 @@ def test_what_cannot_be_sold_without_a_price_is_held_until_there_is_one():
     assert trades["rows"].tolist() == [13]
 
 
+def test_what_smoothing_leaves_of_a_position_is_none():
+    cube = market(200, 1)
+    weights = book(cube, {20: (0.5,)} | {30 + n: (0.5 * 0.7**n,) for n in range(1, 150)})
+    (trade,) = ledger.of_weights(weights, cube).trades.to_dict("records")
+    small = next(n for n in range(150) if 0.5 * 0.7**n < 1e-6)  # of capital
+    assert trade["rows"] == 10 + small
+
+
 def test_a_day_that_the_weights_lack_is_a_day_without_positions():
     cube = market(60, 1)
     weights = book(cube, {20: (1.0,)}).drop_isel(time=[40])

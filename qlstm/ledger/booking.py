@@ -17,6 +17,7 @@ from .trades import COLUMNS, Ledger
 __all__ = ["of_weights"]
 
 _NO_PRICE = 1e-7  # an open below it is none, as in the books
+_LEAST = 1e-6  # of capital: a dollar of a million; what smoothing leaves of a position halves for years
 
 
 def of_weights(
@@ -30,7 +31,8 @@ def of_weights(
 
     A trade's return is that of a position of the whole capital in the asset, its contribution that of the weights held;
     both are books of the one asset, so contributions leave out what assets of one portfolio do to each other's size. In
-    days without a price a position stays as it is. Changes of size within a trade are not trades.
+    days without a price a position stays as it is. Changes of size within a trade are not trades. Less than a millionth
+    of capital is no position.
 
     Parameters
     ----------
@@ -55,9 +57,9 @@ def of_weights(
     panel = Panel(data, present_only=True)
     points = calc_avg_points_per_year(data) if points_per_year is None else points_per_year
     cost, _ = slippages(data, panel, slippage_factor, roll_slippage_factor, points)
-    target = normalized(by_asset(book.values, book.get_index("asset"), panel.assets))
+    target = _sized(by_asset(book.values, book.get_index("asset"), panel.assets))
     held = _held(target, traded_rows(times_of(book, "weights"), panel.times), panel, cost)
-    decided = book.copy(data=normalized(book.values))
+    decided = book.copy(data=_sized(book.values))
     costs = slippage_factor, roll_slippage_factor
     trades = []
     for name, sign in (("long", 1.0), ("short", -1.0)):
@@ -72,6 +74,12 @@ def of_weights(
         trades += _round_trips(name, np.maximum(sign * held, 0.0), whole, share, panel)
     table = pd.DataFrame(trades, columns=list(COLUMNS))
     return Ledger(table.sort_values(["entry", "asset"], kind="stable").reset_index(drop=True))
+
+
+def _sized(weights: np.ndarray) -> np.ndarray:
+    """Return weights as the books take them, without those that are next to nothing."""
+    sized = normalized(weights)
+    return np.where(np.abs(sized) < _LEAST, 0.0, sized)
 
 
 def _held(target: np.ndarray, at: np.ndarray, panel: Panel, cost: np.ndarray) -> np.ndarray:
