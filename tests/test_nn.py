@@ -1,6 +1,7 @@
 """Networks and their fit: against the same thing written out by hand in torch."""
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
@@ -149,8 +150,24 @@ def test_labels_that_differ_are_refused():
     X, Y = sequences(days=10)
     with pytest.raises(DataError, match="different asset labels"):
         nn.fit(nn.LSTM(), X, Y.isel(asset=[1, 0, 2]))
-    with pytest.raises(DataError, match="fit wants X"):
+    with pytest.raises(DataError, match=r"inputs want dims \(time, asset, feature\), got"):
         nn.fit(nn.LSTM(), X.isel(asset=0), Y)
+
+
+@pytest.mark.parametrize("learn", [lambda X, Y: nn.fit(nn.LSTM(), X, Y), partial(nn.Sequences, length=3)])
+def test_what_is_no_labelled_array_is_refused_with_the_way_to_join_several(learn):
+    X, Y = sequences(days=10)
+    with pytest.raises(DataError, match=r"inputs want one xarray.DataArray .* got list; xr.concat.* joins several"):
+        learn([X, X], Y)
+    with pytest.raises(DataError, match=r"targets want dims \(time, asset\), got ndarray"):
+        learn(X, Y.values)
+
+
+@pytest.mark.parametrize("mode", ["auto", "loop", "stacked", "fused"])
+def test_a_network_for_another_number_of_features_is_refused_with_the_argument(mode):
+    X, Y = sequences(days=10, features=2)
+    with pytest.raises(StrategyError, match=r"LSTM\(input_dim=1\), but X has 2 features a row; say input_dim=2"):
+        nn.fit(nn.LSTM(), X, Y, mode=mode)
 
 
 def test_a_network_that_cannot_be_drawn_anew_is_refused():

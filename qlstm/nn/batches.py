@@ -152,6 +152,11 @@ def _way(
     """Return the way to go, and where, by the model and the machine alone; refuse one that the network cannot go."""
     if mode not in ("auto", "loop", "stacked", "fused"):
         raise StrategyError(f"fit: mode is {mode!r}; choose 'auto', 'loop', 'stacked' or 'fused'")
+    if isinstance(network, LSTM) and network.input_dim != samples.features:
+        wide = samples.features
+        raise StrategyError(
+            f"fit: LSTM(input_dim={network.input_dim}), but X has {wide} features a row; say input_dim={wide}"
+        )
     fast = None if mode == "loop" else _fast_way(network, samples, plan, mode, device)
     return fast or ("loop", place(device, gains=False))
 

@@ -12,7 +12,7 @@ import xarray as xr
 from ..errors import DataError
 from .descent import Validation
 
-__all__ = ["Joined", "Rows", "Sample", "Samples", "Source", "in_order"]
+__all__ = ["Joined", "Rows", "Sample", "Samples", "Source", "in_order", "matching"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,11 @@ def in_order(X: xr.DataArray) -> np.ndarray:
     Raises
     ------
     DataError
-        When there are other dims, or an asset comes twice.
+        When X is no labelled array, there are other dims, or an asset comes twice.
     """
+    if not isinstance(X, xr.DataArray):
+        what = f"{type(X).__name__}; xr.concat([...], 'feature') joins several arrays"
+        raise DataError(f"inputs want one xarray.DataArray (time, asset, feature), got {what}")
     dims = list(X.dims)
     values = X.values
     if "feature" not in dims:
@@ -68,6 +71,23 @@ def in_order(X: xr.DataArray) -> np.ndarray:
     if not assets.is_unique:
         raise DataError(f"inputs hold asset {assets[assets.duplicated()][0]} twice; drop one of them")
     return values.transpose([dims.index(dim) for dim in ("asset", "time", "feature")])
+
+
+def matching(X: xr.DataArray, Y: xr.DataArray) -> xr.DataArray:
+    """Return targets as ``(asset, time)``, their labels known to be those of the inputs.
+
+    Raises
+    ------
+    DataError
+        When Y is no labelled array, or has other dims or labels.
+    """
+    if not isinstance(Y, xr.DataArray) or set(Y.dims) != {"time", "asset"}:
+        got = Y.dims if isinstance(Y, xr.DataArray) else type(Y).__name__
+        raise DataError(f"targets want dims (time, asset), got {got}")
+    for dim in ("time", "asset"):
+        if not X.get_index(dim).equals(Y.get_index(dim)):
+            raise DataError(f"X and Y have different {dim} labels; reindex one like the other")
+    return Y.transpose("asset", "time")
 
 
 class Samples:
@@ -91,16 +111,11 @@ class Samples:
     def __init__(
         self, X: xr.DataArray, Y: xr.DataArray, groups: Mapping[str, str] | str | None, validation: Validation | None
     ) -> None:
-        if set(Y.dims) != {"time", "asset"} or not {"time", "asset"} <= set(X.dims) <= {"time", "asset", "feature"}:
-            raise DataError(f"fit wants X (time, asset, feature) and Y (time, asset), got {X.dims} and {Y.dims}")
-        for dim in ("time", "asset"):
-            if not X.get_index(dim).equals(Y.get_index(dim)):
-                raise DataError(f"X and Y have different {dim} labels; reindex one like the other")
-        inputs = in_order(X)
+        inputs, targets = in_order(X), matching(X, Y)
         with np.errstate(over="ignore"):  # what float32 cannot hold is reported as infinite, by asset
             # Copies, since a fit may be put off and the caller may go on with its arrays.
             self._x = np.array(inputs, dtype=np.float32, order="C")  # (asset, time, feature)
-            self._y = np.array(Y.transpose("asset", "time").values, dtype=np.float32, order="C")  # (asset, time)
+            self._y = np.array(targets.values, dtype=np.float32, order="C")  # (asset, time)
         self._times, self._validation = X["time"].values, validation
         self.assets = [str(asset) for asset in X.get_index("asset")]
         self.members = self._grouped(groups)

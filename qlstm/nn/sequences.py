@@ -12,7 +12,7 @@ import xarray as xr
 from ..cube import locate
 from ..dates import as_time, day
 from ..errors import DataError
-from .samples import in_order
+from .samples import in_order, matching
 
 __all__ = ["Sequences"]
 
@@ -65,14 +65,15 @@ class Sequences:
             raise DataError(f"length and stride must be at least 1, horizon not below 0: {length}, {stride}, {horizon}")
         self.length, self.horizon = length, horizon
         self.X, self.Y = X, Y
+        inputs = in_order(X)
         index = X.get_index("asset")
         order = np.argsort(np.array([str(asset) for asset in index]), kind="stable")
         self.assets, self._original = [str(index[i]) for i in order], order
         self.times = X["time"].values
-        self._x = _float32(in_order(X)[order], X, "inputs")  # (asset, time, feature)
+        self._x = _float32(inputs[order], X, "inputs")  # (asset, time, feature)
         self.features = self._x.shape[2]
         wanted = self._complete()
-        self._y = None if Y is None else _float32(_like(X, Y).values[order], Y, "targets")  # (asset, time)
+        self._y = None if Y is None else _float32(matching(X, Y).values[order], Y, "targets")  # (asset, time)
         if self._y is not None:
             wanted &= ~np.isnan(self._y)
         wanted[:, np.arange(len(self.times)) % stride != (length - 1) % stride] = False
@@ -179,16 +180,6 @@ class Sequences:
         table[self.rows, self._original[self.columns]] = values
         labels = {"time": pd.DatetimeIndex(self.times), "asset": self.X["asset"].values}
         return xr.DataArray(table, dims=("time", "asset"), coords=labels)
-
-
-def _like(X: xr.DataArray, Y: xr.DataArray) -> xr.DataArray:
-    """Return targets as (asset, time), their labels known to be those of the inputs."""
-    if set(Y.dims) != {"time", "asset"}:
-        raise DataError(f"targets want dims (time, asset), got {Y.dims}")
-    for dim in ("time", "asset"):
-        if not X.get_index(dim).equals(Y.get_index(dim)):
-            raise DataError(f"X and Y have different {dim} labels; reindex one like the other")
-    return Y.transpose("asset", "time")
 
 
 def _float32(values: np.ndarray, source: xr.DataArray, what: str) -> np.ndarray:
