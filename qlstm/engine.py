@@ -148,8 +148,8 @@ def _call(strategy: Strategy, role: str, t: np.datetime64, function: Callable[..
         raise type(error)(f"{strategy.where_in(error)}: {role} failed on {day(t)}: {error}") from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         explained = f"{type(error).__name__}: {_explained(error, arguments)}"
-        if role == "predict" and strategy.train is not None and arguments[0] is None and "NoneType" in explained:
-            explained += "; train returned None, has it a return?"
+        if role == "predict" and "NoneType" in explained:
+            explained += _of_none(strategy, arguments)
         raise StrategyError(f"{strategy.where_in(error)}: {role} failed on {day(t)}: {explained}") from error
 
 
@@ -171,6 +171,13 @@ def _explained(error: BaseException, arguments: tuple[Any, ...]) -> str:
     hint = near(str(wrong), labels)
     hint = hint if hint.endswith("?") else ";"  # it may be an array of the strategy's own that lacks it
     return f"no {missing[2]} {wrong!r}{hint} the data have {listed(labels)}"
+
+
+def _of_none(strategy: Strategy, arguments: tuple[Any, ...]) -> str:
+    """Return which argument of predict is None, and why."""
+    if strategy.train is not None and arguments[0] is None:
+        return "; train returned None, has it a return?"
+    return "; the state is None on the first day" if strategy.is_stateful and arguments[-1] is None else ""
 
 
 def _stateless(strategy: Strategy, returned: object) -> str:

@@ -165,6 +165,11 @@ def test_a_train_without_return_is_suspected_when_predict_fails_on_its_models():
         step(lambda models, data: list(models), train=lambda data: None)
 
 
+def test_a_state_used_on_the_first_day_is_said_to_be_none():
+    with pytest.raises(StrategyError, match="not subscriptable; the state is None on the first day"):
+        step(lambda data, state: (WEIGHTS, state["days"] + 1))
+
+
 @pytest.mark.parametrize("each_day", [True, False])
 def test_a_state_from_a_predict_that_takes_none_is_refused_with_the_way_out(each_day):
     strategy = Strategy(
