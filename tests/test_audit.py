@@ -119,6 +119,7 @@ def test_a_planted_fault_is_found_at_its_stage_and_first_day(name, prices):
 SHORTLY = {
     "clean_buffer": ["state-growth"],
     "clean_class": ["future", "call-order", "window-length", "draws"],
+    "clean_held_out": ["training-features", "same-features"],
     "clean_noise": ["hindsight"],
     "clean_ranks": ["labels"],
     "clean_season": ["hindsight"],

@@ -27,6 +27,7 @@ _DEEP = (0.9, 0.75, 0.5)  # of the window: where the rest is made another one
 _EARLY = (1, 3, 8, 20)  # rows: where warm-up rows may have been filled backwards
 _TAILS = (1, 2, 3, 6, 11, TAIL)  # rows cut off the end
 _SCALED_ROWS = 20  # from which on a straight line through old and new values means a scaler
+_HELD_OUT = 0.9  # of the window: a scaler that does not look at the rows after it leaves out what is held out
 _APART = 0.01  # of a feature's standard deviation: recursive indicators forget where their window began
 _HEAVY = 0.2  # share of the labels' variance that one may have
 _FEWEST = 50  # labels, for a share to mean something
@@ -79,7 +80,8 @@ def training_features(subject: Subject) -> list[Finding]:
             for found in _moved(strategy, window, fits, times[row]):
                 finding = _of_features(found, times[row], row >= _SCALED_ROWS)
                 if not found["is_compared"]:
-                    return [finding]
+                    is_early = found["is_scaled"] and _SCALED_ROWS <= row < int(_HELD_OUT * len(times))
+                    return weaker[:1] if is_early else [finding]
                 weaker.append(finding)  # another row may show what is worse
         if weaker:
             return weaker[:1]
