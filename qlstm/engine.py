@@ -7,7 +7,6 @@ cannot disagree.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +14,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from . import generators, schedule
+from . import schedule
+from .calls import call
 from .cube import Windows, as_cube
 from .dates import day
-from .errors import QlstmError, StrategyError, WeightsError, listed, near
+from .errors import StrategyError, WeightsError
 from .strategy import Memory, Strategy
 
 __all__ = ["batch", "extend", "prepare", "retrain", "step", "train"]
@@ -106,7 +106,7 @@ def train(strategy: Strategy, window: Any, t: np.datetime64) -> Any:
         When train raises.
     """
     assert strategy.train is not None
-    models = _call(strategy, "train", t, strategy.train, window)
+    models = call(strategy, "train", t, strategy.train, window)
     return _copied(models, other=lambda model: model)
 
 
@@ -137,47 +137,6 @@ def extend(strategy: Strategy, windows: Windows) -> Windows:
     fields = np.concatenate([cube["field"].values.astype(object), extra["field"].values.astype(object)])
     joined = xr.concat([cube.drop_vars("field"), extra.drop_vars("field")], dim="field")
     return windows.over(joined.assign_coords(field=fields))
-
-
-def _call(strategy: Strategy, role: str, t: np.datetime64, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call one of the user's functions, seeded; what it raises becomes an error that names function, day and line."""
-    generators.seed(strategy.seed, t)
-    try:
-        return function(*arguments)
-    except QlstmError as error:
-        raise type(error)(f"{strategy.where_in(error)}: {role} failed on {day(t)}: {error}") from error
-    except (Exception, SystemExit) as error:  # the user's code may raise anything
-        explained = f"{type(error).__name__}: {_explained(error, arguments)}"
-        if role == "predict" and "NoneType" in explained:
-            explained += _of_none(strategy, arguments)
-        raise StrategyError(f"{strategy.where_in(error)}: {role} failed on {day(t)}: {explained}") from error
-
-
-def _explained(error: BaseException, arguments: tuple[Any, ...]) -> str:
-    """Return an error's first line, with what to do about the mistakes that are made most."""
-    text = (str(error).splitlines() or [""])[0]
-    if "read-only" in text or "destination is a view" in text:
-        return f"{text}; windows are read-only: data = data.copy(deep=True) first, or copy_windows=True from Python"
-    missing = re.match(r"\W*(not all values found in index '(field|asset)')", text)
-    cube = next((one for one in arguments if isinstance(one, xr.DataArray) and {"field", "time"} <= {*one.dims}), None)
-    if missing is None or cube is None:
-        return text
-    labels = [str(label) for label in cube[missing[2]].values]
-    if not isinstance(error.__cause__, KeyError):  # several were asked for, and xarray does not say which is wrong
-        return f"{missing[1]}: the data have {listed(labels)}"
-    wrong = error.__cause__.args[0]
-    if str(wrong) in labels:
-        return f"no {missing[2]} {wrong!r} in that selection, though the data have it"
-    hint = near(str(wrong), labels)
-    hint = hint if hint.endswith("?") else ";"  # it may be an array of the strategy's own that lacks it
-    return f"no {missing[2]} {wrong!r}{hint} the data have {listed(labels)}"
-
-
-def _of_none(strategy: Strategy, arguments: tuple[Any, ...]) -> str:
-    """Return which argument of predict is None, and why."""
-    if strategy.train is not None and arguments[0] is None:
-        return "; train returned None, has it a return?"
-    return "; the state is None on the first day" if strategy.is_stateful and arguments[-1] is None else ""
 
 
 def _stateless(strategy: Strategy, returned: object) -> str:
@@ -212,8 +171,8 @@ def _predict(strategy: Strategy, memory: Memory, window: Any, t: np.datetime64) 
     """Return the raw ``(weights, state)`` of one predict; the state handed over is a copy of its own."""
     arguments = [window] if strategy.train is None else [memory.models, window]
     if not strategy.is_stateful:
-        return _call(strategy, "predict", t, strategy.predict, *arguments), memory.state
-    result = _call(strategy, "predict", t, strategy.predict, *arguments, _copied(memory.state))
+        return call(strategy, "predict", t, strategy.predict, *arguments), memory.state
+    result = call(strategy, "predict", t, strategy.predict, *arguments, _copied(memory.state))
     if not isinstance(result, tuple) or len(result) != 2:
         raise StrategyError(
             f"{strategy.where}: predict takes a state, so it must return (weights, state); "
@@ -293,7 +252,7 @@ def _compare(strategy: Strategy, whole: xr.DataArray, causal: xr.DataArray, t: n
 def _features(strategy: Strategy, cube: xr.DataArray, t: np.datetime64) -> xr.DataArray:
     """Return the strategy's extra fields over `cube`, dims (field, time, asset), aligned with it by label."""
     assert strategy.features is not None
-    extra = _call(strategy, "features", t, strategy.features, cube)
+    extra = call(strategy, "features", t, strategy.features, cube)
     if isinstance(extra, dict):
         named = [one.drop_vars("field", errors="ignore") for one in extra.values()]
         extra = xr.concat(named, dim="field").assign_coords(field=np.array(list(extra), dtype=object))

@@ -37,7 +37,7 @@ MUTATIONS = {
         "np.arange(len(labels))",
         "test_weights.py",
     ),
-    "calls are seeded": ("engine.py", "    generators.seed(strategy.seed, t)\n", "", "test_engine.py"),
+    "calls are seeded": ("calls.py", "    generators.seed(strategy.seed, t)\n", "", "test_engine.py"),
     "infinite weights are refused": ("engine.py", "infinite.any()", "False", "test_engine.py"),
     "every asset starts from the seed": (
         "nn/prototypes.py",

@@ -114,7 +114,7 @@ def run(loaded, path, **settings):
 
 def counted(monkeypatch, most=10**9):
     """Count calls of train and predict; stop the run instead of making one more than `most`."""
-    calls, call = [], engine._call
+    calls, call = [], engine.call
 
     def counting(strategy, role, t, function, *arguments):
         if len(calls) == most:
@@ -122,7 +122,7 @@ def counted(monkeypatch, most=10**9):
         calls.append((role, t))
         return call(strategy, role, t, function, *arguments)
 
-    monkeypatch.setattr(engine, "_call", counting)
+    monkeypatch.setattr(engine, "call", counting)
     return calls
 
 
