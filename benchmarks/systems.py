@@ -18,7 +18,7 @@ import systems_rivals
 import xarray as xr
 
 import qlstm
-from qlstm import baselines, data, labels, portfolio, risk
+from qlstm import baselines, data, labels, portfolio, risk, ta
 
 ROOT = Path(__file__).resolve().parents[1]
 YEAR = 252
@@ -67,6 +67,27 @@ def held(assets: list[str], name: str) -> qlstm.Strategy:
         return portfolio.equal_weight(today.where(today.asset.isin(assets)))
 
     return qlstm.Strategy(predict=predict, name=name, lookback_period=10)
+
+
+def mixed(shares: dict[str, float], name: str) -> qlstm.Strategy:
+    """Return fixed shares of capital in these assets, every day."""
+
+    def predict(cube: xr.DataArray) -> xr.DataArray:
+        return xr.DataArray(list(shares.values()), {"asset": list(shares)}, ("asset",))
+
+    return qlstm.Strategy(predict=predict, name=name, lookback_period=10)
+
+
+def trending(rotation: dict) -> qlstm.Strategy:
+    """Return spy_rotation with a rule for its network: the index above its mean of 200 rows."""
+
+    def predict(cube: xr.DataArray) -> xr.DataArray:
+        liquid = cube.sel(field="is_liquid", drop=True).isel(time=-1, drop=True)
+        close = cube.sel(field="close", asset=rotation["INDEX"], drop=True)
+        above = float((close - ta.sma(close, 200))[-1])
+        return portfolio.group_rotation(above, rotation["SECTORS"] + rotation["INVERSE"], rotation["LONG"], liquid)
+
+    return qlstm.Strategy(predict=predict, name="SMA 200", lookback_period=400)
 
 
 def followed(scores: Callable[[xr.DataArray], xr.DataArray], contest: str, name: str, side: int) -> qlstm.Strategy:
@@ -152,6 +173,8 @@ def cases(folder: Path) -> dict[str, tuple[xr.DataArray, str, list[qlstm.Strateg
                 files["spy_rotation"],
                 dataclasses.replace(indicators, name="rsi macd atr roc"),
                 dataclasses.replace(every, name=" ".join(INPUTS)),
+                trending(rotation),
+                mixed({"AMEX:SPY": 0.6, "AMEX:IEF": 0.4}, "60 and 40"),
                 rising,
                 spy,
             ],

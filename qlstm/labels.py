@@ -93,6 +93,8 @@ def above_median(returns: xr.DataArray) -> xr.DataArray:
         must not move the median.
     """
     values = returns.transpose("time", "asset")
+    if not values.size:
+        return returns.astype(np.float64)
     # By hand, because numpy warns of days without a return.
     ordered = np.sort(values.values, axis=1)  # NaN last
     n = np.isfinite(ordered).sum(axis=1)

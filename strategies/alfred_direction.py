@@ -71,8 +71,8 @@ def predict(models: dict, data: xr.DataArray, state: dict | None) -> tuple[xr.Da
         odds = forecast(models, data).isel(time=-1, drop=True)
         held = portfolio.nuanced(1 / (1 + np.exp(-odds)), held, liquid, long_above=LONG, short_below=SHORT)
         state = {"decided": str(times[-1])}
-    held = held.reindex(asset=data.asset).where(liquid, 0.0)
-    return held, state | {"weights": held}
+    held = held.reindex(asset=data.asset, fill_value=0.0)
+    return held.where(liquid, 0.0), state | {"weights": held}
 
 
 strategy = qlstm.Strategy(train=train, predict=predict, train_period=3650, lookback_period=1000, retrain_interval=365)

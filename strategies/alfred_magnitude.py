@@ -63,8 +63,7 @@ def predict(models: dict, data: xr.DataArray, state: dict | None) -> tuple[xr.Da
         expected = forecast(models, data).isel(time=-1, drop=True)
         held = portfolio.long_flat_short(expected, liquid, long_above=LEAST, short_below=-LEAST)
         state = {"decided": str(times[-1]), "weights": held}
-    held = state["weights"].reindex(asset=data.asset, fill_value=0.0).where(liquid, 0.0)
-    return held, state | {"weights": held}
+    return state["weights"].reindex(asset=data.asset, fill_value=0.0).where(liquid, 0.0), state
 
 
 strategy = qlstm.Strategy(train=train, predict=predict, train_period=3650, lookback_period=1000, retrain_interval=365)

@@ -8,7 +8,7 @@ Changed   Label and profit are the return that can be traded, from the next open
           that the forecast has just used). Validated on the latest days, whose targets no target learned from overlaps;
           scaled by the 750 days alone. Batches of 128 and two epochs, without dropout (were: dropout of 0.1, up to 1000
           epochs with early stopping): what 23 study periods allow in minutes, and more than a planted reversal takes.
-Backtest  qlstm backtest strategies/fischer_krauss.py --data us252_1990.nc --start 1993-01-04
+Backtest  qlstm backtest strategies/fischer_krauss.py --data us252_1990.nc --start 1993-01-04 --jobs 2
 """
 
 import xarray as xr
@@ -38,6 +38,8 @@ def train(data: xr.DataArray) -> dict:
     """Fit one network to whether each stock's next return is above the median of all; stocks as of the last day."""
     study = STUDY.training(data)
     study = study.sel(asset=liquid(study))
+    if not study.sizes["asset"]:
+        raise ValueError("nothing is liquid on the last day of the study period")
     inputs = features(study)
     scaler = scaling.fit(inputs, {"return": "standard"}, per="pooled")
     better = labels.above_median(labels.executed_return(study))

@@ -30,8 +30,7 @@ def predict(models: dict, data: xr.DataArray, state: dict | None) -> tuple[xr.Da
     if state is None or schedule.due(times[-1], np.datetime64(state["decided"]), schedule.every_months(3), times):
         expected = forecast(models, data).isel(time=-1, drop=True)
         state = {"decided": str(times[-1]), "weights": portfolio.single_name(expected, liquid)}
-    held = state["weights"].reindex(asset=data.asset, fill_value=0.0).where(liquid, 0.0)
-    return held, state | {"weights": held}
+    return state["weights"].reindex(asset=data.asset, fill_value=0.0).where(liquid, 0.0), state
 
 
 strategy = qlstm.Strategy(train=train, predict=predict, train_period=3650, lookback_period=1000, retrain_interval=365)

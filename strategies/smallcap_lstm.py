@@ -5,6 +5,7 @@ State     The weights, the network's memory of each asset, the days left of a pa
           one that has lost half of it stays at 0 until the next training. A name that vanishes is sold.
 Data      Optional fields: mcap (else the median of close × volume says who is small), is_st (else nobody is left out
           for special treatment), index (else the mean return of the cube, weighted by size, says what a crash is).
+          Close × volume of prices adjusted for splits knows the later ones: `qlstm check` warns of it (price-level).
 Source    A small-cap LSTM strategy for A-shares on RqAlpha, 68 % a year from 2013 to 2016, as its author says.
 Changed   Inputs and target are returns (were levels, scaled in a window that prices leave); the target can be traded.
           One network for all (was: one cell each, from 180 rows). A score is how far its forecast is from those in
@@ -34,6 +35,8 @@ def smallest(data: xr.DataArray) -> list[str]:
     members = universe.available(data) & (data.sel(field="close", drop=True).count("time") >= LEAST)
     members = members if special is None else members & ~(special > 0)
     chosen = universe.smallest(data, COUNT, members).isel(time=-1)
+    if not chosen.any():
+        raise ValueError(f"no company is liquid and has {LEAST} closes in the training window; start later")
     return data.asset.values[chosen.values > 0].tolist()
 
 

@@ -7,14 +7,14 @@ Changed   The forecast is the return that can be traded, not the level of the ne
           little is known; its sequence ends today (the source's, as shown, forecast the close already known). The close
           is scaled within its own last 60 rows, so no later price lies beyond the scale. The forecast is compared with
           its mean in training, so that a bias of the network decides nothing. One small LSTM replaces four of 50 units
-          with dropout: five years hold too little to learn more. Trained every 30 days, the source's at each month end.
+          with dropout: five years hold too little to learn more.
 Backtest  qlstm backtest strategies/spy_rotation.py --data etf.nc
 """
 
 import xarray as xr
 
 import qlstm
-from qlstm import labels, nn, portfolio, scaling, ta, universe
+from qlstm import labels, nn, portfolio, scaling, schedule, ta, universe
 
 INDEX = "AMEX:SPY"
 SECTORS = ("AMEX:XLB", "AMEX:XLE", "AMEX:XLF", "AMEX:XLI", "AMEX:XLK", "AMEX:XLP", "AMEX:XLU", "AMEX:XLV", "AMEX:XLY")
@@ -56,7 +56,8 @@ def train(data: xr.DataArray) -> dict:
 def forecast(models: dict, data: xr.DataArray) -> xr.DataArray:
     """(field, time, asset) -> (time): how much better than usual the index is expected to do."""
     inputs = scaling.transform(models["scaler"], features(data))
-    return nn.predict(models["models"], inputs).sel(asset=INDEX, drop=True) - models["mean"]
+    expected = nn.predict(models["models"], inputs).reindex(asset=[INDEX])  # NaN where nothing could be fitted
+    return expected[:, 0].drop_vars("asset") - models["mean"]
 
 
 def predict(models: dict, data: xr.DataArray) -> xr.DataArray:
@@ -66,4 +67,6 @@ def predict(models: dict, data: xr.DataArray) -> xr.DataArray:
     return portfolio.group_rotation(float(forecast(models, data)[-1]), SECTORS + INVERSE, LONG, liquid)
 
 
-strategy = qlstm.Strategy(train=train, predict=predict, train_period=1856, lookback_period=240, retrain_interval=30)
+strategy = qlstm.Strategy(
+    train=train, predict=predict, train_period=1856, lookback_period=240, retrain_interval=schedule.month_end()
+)

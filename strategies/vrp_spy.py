@@ -4,7 +4,7 @@ Idea      Who is paid well for bearing risk should bear it: implied volatility a
           the horizon or not, says something about the next return.
 State     None.
 Data      Fields iv30 and iv93, implied volatility a year over one and three months (VIX and VXV for SPY, as shares; put
-          beside the prices by `asof.join`). A cube without both gets proxies made of its own closes, the deviation of
+          beside the prices by `asof.join`). A cube without either gets proxies made of its own closes, the deviation of
           63 and 126 returns: these are not implied volatility, and a result with them says nothing about the premium.
 Source    A comment in a QuantConnect forum thread, whose author warns of a period picked by hand.
 Changed   Trained anew every 30 days (was: once), on the return that can be traded. Not one period but every start is
@@ -32,7 +32,12 @@ def deviation(data: xr.DataArray, rows: int) -> xr.DataArray:
 def features(data: xr.DataArray) -> xr.DataArray:
     """(field, time, asset) -> (time, asset, feature): premium and slope."""
     data = universe.only(data, ASSETS)
-    known = set(PROXIES) <= set(data.field.values)
+    known = [field for field in PROXIES if field in data.field.values]
+    if len(known) == 1:
+        raise ValueError(f"the data hold {known[0]} alone; give both iv30 and iv93, or neither")
+    for field in known:
+        if data.sel(field=field).isnull().all():
+            raise ValueError(f"the field {field} is empty up to that day; start later, or give neither iv30 nor iv93")
     near, far = (data.sel(field=f, drop=True) if known else deviation(data, n) for f, n in PROXIES.items())
     both = xr.concat([near - deviation(data, PAST), near / far], xr.Variable("feature", ["premium", "slope"]))
     return both.transpose("time", "asset", "feature")

@@ -121,6 +121,7 @@ def test_directions_and_sides_of_the_median_keep_what_is_missing():
     random = returns.copy(data=np.random.default_rng(0).standard_normal((3, 4)))
     expected = (random > random.median("asset")).astype(float)
     xr.testing.assert_equal(labels.above_median(random), expected)
+    assert labels.above_median(random[:, :0]).shape == (len(random), 0)
 
 
 def test_a_position_of_no_rows_is_refused():

@@ -272,7 +272,22 @@ def test_a_stock_that_vanishes_or_is_no_longer_liquid_is_let_go(name):
     weights, state = strategy["predict"](models, today, state)
     assert weights.asset.values.tolist() == cube.asset.values[1:].tolist()
     assert weights.values.tolist() == [0.0] + [1 / 6] * 4
-    assert state["weights"].equals(weights)
+    after, _ = strategy["predict"](models, cube.isel(asset=slice(1, None)), state)
+    assert after.values.tolist() == [1 / 6] * 5  # liquid again, and held until the quarter ends
+
+
+@pytest.mark.parametrize(("name", "trained"), [*zip(BOTH, BOTH, strict=True), ("magnitude_choice", BOTH[1])])
+def test_a_day_without_prices_changes_nothing_of_what_is_held_after_it(name, trained):
+    strategy, cube = functions(name), market(days=700, assets=6, start="2010-01-05")
+    models = functions(trained, EPOCHS=2)["train"](cube)
+    _, state = strategy["predict"](models, cube[:, :-2], None)
+    state["weights"][:] = 1 / 6
+    empty = cube[:, :-1].copy()
+    empty[:, -1] = np.nan
+    weights, state = strategy["predict"](models, empty, state)
+    assert not weights.any()
+    weights, _ = strategy["predict"](models, cube, state)
+    assert weights.values.tolist() == [1 / 6] * 6
 
 
 def test_data_that_lack_a_field_learned_from_are_refused_by_its_name():

@@ -263,6 +263,13 @@ def test_days_without_a_price_are_no_move_and_cost_no_forecast():
     xr.testing.assert_equal(last[-1], strategy["forecast"](models, cube)[-1])
 
 
+def test_a_study_period_whose_last_day_has_nothing_liquid_is_named():
+    cube = market(days=400, assets=4)
+    cube.loc[{"field": "is_liquid", "time": cube.time[-1]}] = 0.0
+    with pytest.raises(ValueError, match="nothing is liquid on the last day of the study period"):
+        functions("fischer_krauss", **SHORT)["train"](cube)
+
+
 def test_too_few_rows_for_a_study_period_are_refused_by_number():
     with pytest.raises(DataError, match="trains on 60 rows"):
         functions("fischer_krauss", **TINY)["train"](market(days=50, assets=4))

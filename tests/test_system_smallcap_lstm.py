@@ -163,6 +163,12 @@ def test_companies_under_special_treatment_and_young_ones_are_left_out():
     assert functions("smallcap_lstm", COUNT=2)["smallest"](cube) == ["TOY:002", "TOY:003"]
 
 
+def test_a_window_without_a_company_old_enough_is_named():
+    cube = market(days=50, assets=4)
+    with pytest.raises(ValueError, match="no company is liquid and has 60 closes"):
+        functions("smallcap_lstm")["train"](cube)
+
+
 def test_it_trains_at_the_ends_of_quarters():
     assert qlstm.load_strategy(FILE).retrain_interval == schedule.every_months(3)
 

@@ -332,6 +332,25 @@ def test_vrp_spy_without_implied_volatility_reads_its_own_past_and_says_so():
     assert "says nothing about the premium" in strategy["__doc__"]
 
 
+def test_vrp_spy_refuses_half_of_implied_volatility_by_the_name_of_the_field():
+    strategy = functions("vrp_spy")
+    cube = renamed(market(days=300, assets=3), assets_of("vrp_spy"))
+    one = xr.concat([cube, cube.sel(field=["close"]).assign_coords(field=["iv30"])], "field")
+    with pytest.raises(ValueError, match="the data hold iv30 alone; give both iv30 and iv93, or neither"):
+        strategy["features"](one)
+    empty = xr.concat([one, xr.full_like(cube.sel(field=["close"]), np.nan).assign_coords(field=["iv93"])], "field")
+    with pytest.raises(ValueError, match="the field iv93 is empty up to that day"):
+        strategy["features"](empty)
+
+
+def test_spy_rotation_holds_neither_group_where_no_network_could_be_fitted():
+    cube = renamed(market(days=300, assets=20), assets_of("spy_rotation"))
+    cube.loc[{"asset": "AMEX:SPY"}] = 100.0
+    strategy = functions("spy_rotation")
+    weights = strategy["predict"](strategy["train"](cube), cube)
+    assert not weights.any()
+
+
 # All of them
 
 

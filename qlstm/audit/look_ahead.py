@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +80,14 @@ def first_difference(one: xr.DataArray, other: xr.DataArray, t: np.datetime64) -
 
 def future(subject: Subject) -> list[Finding]:
     """Decide day t after the future was made another one, and after the strategy trained and predicted there."""
-    for t in subject.cuts:
+    others = [t for t in subject.sampled if t not in subject.cuts]
+    for t in (*subject.cuts, *others):
+        variants = ["noise"] if t in others else list(alterations.VARIANTS)
         days, memory = subject.course.memory_of(t)
-        plain, again = (_decided(subject, subject.data, memory, days, t) for _ in range(2))
-        if first_difference(plain[0], again[0], t):
+        plain, *again = (_decided(subject, subject.data, memory, days, t) for _ in variants[:2])
+        if any(first_difference(plain[0], one[0], t) for one in again):
             return [_unrepeatable(t)]
-        for variant, cube, data in _futures(subject.data, t):
+        for variant, cube, data in _futures(subject.data, t, variants):
             try:
                 other = _decided(subject, data, memory, days, t)
             except QlstmError:  # this future breaks the function; the others tell
@@ -97,9 +99,9 @@ def future(subject: Subject) -> list[Finding]:
     return []
 
 
-def _futures(data: Cubes, t: np.datetime64) -> Iterator[tuple[str, str | None, Cubes]]:
+def _futures(data: Cubes, t: np.datetime64, variants: Iterable[str]) -> Iterator[tuple[str, str | None, Cubes]]:
     """Yield each variant of each cube's future: variant, name of the cube where there are several, data."""
-    for variant in alterations.VARIANTS:
+    for variant in variants:
         alter = functools.partial(alterations.after, t=t, variant=variant)
         for cube, altered in alterations.one_by_one(data, alter):
             yield variant, cube, altered

@@ -104,7 +104,7 @@ class Subject:
         usable = self.days[self.days <= behind]
         if self.thorough or len(usable) <= _SAMPLED:
             return usable
-        return usable[np.linspace(0, len(usable) - 1, _SAMPLED).astype(int)]
+        return usable[_spread(usable)]
 
     @property
     def cuts(self) -> np.ndarray:
@@ -188,6 +188,33 @@ class Subject:
         times = self.cube["time"].values
         inside = (times >= self.days[0] - dates.WARM_UP) & (times <= self.days[-1])
         return self.cube.isel(time=inside).rename(self.strategy.rules.name)
+
+
+def _spread(days: np.ndarray) -> np.ndarray:
+    """Return places of a few days, about equally far apart, of all weekdays and of either end of a month.
+
+    A rule may look ahead on some of these alone: on Mondays, or on the last day of a month.
+    """
+    places = np.linspace(0, len(days) - 1, _SAMPLED).astype(int)
+    room = (len(days) - 1) // (2 * _SAMPLED)  # so that they stay in order
+    kinds = _kinds(days)
+    seen = kinds[0] | kinds[-1]
+    for i in range(1, _SAMPLED - 1):
+        near = sorted(range(places[i] - room, places[i] + room + 1), key=lambda row: abs(row - places[i]))
+        places[i] = max(near, key=lambda row: len(kinds[row] - seen))  # the nearest of those that add most
+        seen |= kinds[places[i]]
+    return places
+
+
+def _kinds(days: np.ndarray) -> list[set[str]]:
+    """Return of each day its weekday, and whether it begins or ends a month."""
+    weekdays = (days.astype("datetime64[D]").astype(int) % 7).astype(str)
+    turn = np.diff(days.astype("datetime64[M]")) > np.timedelta64(0, "M")
+    starts, ends = np.append(False, turn), np.append(turn, False)
+    return [
+        {str(weekday), "starts" if start else "", "ends" if end else ""}
+        for weekday, start, end in zip(weekdays, starts, ends, strict=True)
+    ]
 
 
 def _file(strategy: Strategy) -> Path | None:

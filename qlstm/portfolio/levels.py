@@ -36,7 +36,7 @@ def ladder(
     threshold : float
         Up when the score is above it, down when below its negative, else unchanged. So scores of 0 change nothing.
     retreat : float
-        All go down when more than this share of the scores is at or below 0. At 1 that never happens.
+        All that do not go up go down when more than this share of the scores is at or below 0. At 1 that never happens.
 
     Returns
     -------
@@ -55,8 +55,8 @@ def ladder(
         raise WeightsError(f"threshold must be at least 0, got {threshold!r}")
     day = Day(scores, liquid)
     retreats = (day.scores <= 0).sum() > retreat * (~np.isnan(day.scores)).sum() + 1e-9  # 0.6 * 5 is a little above 3
-    up = (day.scores > threshold) & (not retreats)
-    down = (day.scores < -threshold) | (retreats & ~np.isnan(day.scores))
+    up = day.scores > threshold
+    down = (day.scores < -threshold) | (retreats & ~up & ~np.isnan(day.scores))
     moved = (day.before(previous) + step * (up.astype(float) - down)).clip(0.0, largest)
     return day.weights(algebra.normalized(np.where(day.liquid, moved, 0.0)))
 
