@@ -613,3 +613,23 @@ def test_a_label_scaled_over_a_window_is_not_called_early_however_few_rows_there
     found = differences.set_early(filled, label)
     assert found is not None
     assert found["time"] == label.time.values[-1]
+
+
+def test_the_book_of_a_whole_backtest_is_looked_at_where_one_is_handed_over():
+    def predict(data):
+        liquid = data.sel(field="is_liquid", drop=True).isel(time=-1, drop=True)
+        return liquid / 40.0
+
+    strategy = qlstm.Strategy(predict=predict, contest="stocks_nasdaq100", lookback_period=20, name="all")
+    cube = market(days=700, assets=8, seed=4)
+    cube.loc[{"asset": cube.asset[2], "time": cube.time[150:], "field": list(FIELDS)[:4]}] *= (
+        45.0  # a wrong price, early
+    )
+    backtest = qlstm.backtest(strategy=strategy, data=cube, build_plots=False, progress=False)
+    only = ["contest-rules", "profit-from-faults"]
+    late = audit.check(strategy, cube, only, progress=False)
+    whole = audit.check(strategy, cube, only, backtest=backtest, progress=False)
+    assert not late.of("profit-from-faults")
+    (fault,) = whole.of("profit-from-faults")
+    assert (fault.asset, fault.date) == (str(cube.asset.values[2]), str(cube.time.values[150])[:10])
+    assert [one.message.split(":")[0] for one in whole.of("contest-rules")] == ["Sharpe ratio"]  # of two years now

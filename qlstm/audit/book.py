@@ -96,7 +96,7 @@ def _faulty(one: quality.Suspect, trade: pd.Series, gains: float, severity: str)
 
 
 def _ledger(subject: Subject) -> ledger.Ledger:
-    return ledger.of_weights(subject.book.weights, subject.traded)
+    return ledger.of_weights(subject.decided.weights, subject.traded)
 
 
 def concentration(subject: Subject) -> list[Finding]:
@@ -141,7 +141,7 @@ def near_equal_weights(subject: Subject) -> list[Finding]:
     """Tell when a trained model's weights are almost 1/N: then its scores hardly matter."""
     if subject.strategy.train is None:
         return []
-    book = subject.book.weights.transpose("time", "asset")
+    book = subject.decided.weights.transpose("time", "asset")
     gross = abs(book)
     held = gross > 0
     count = held.sum("asset")

@@ -16,6 +16,7 @@ from .. import generators
 from ..cube import Cubes
 from ..dates import day
 from ..errors import StrategyError, near
+from ..multipass import Result
 from ..progress import Progress
 from ..strategy import Strategy
 from . import book, contest, determinism, invariance, look_ahead, parity, training_data
@@ -76,6 +77,7 @@ def check(
     end: Any = None,
     thorough: bool = False,
     earlier: xr.DataArray | None = None,
+    backtest: Result | None = None,
     progress: bool = True,
 ) -> Report:
     """Audit a strategy: does it see the future, is it the same every time, would the contest take it, is it luck.
@@ -98,6 +100,9 @@ def check(
         Every day instead of a few.
     earlier : xr.DataArray, optional
         The traded cube as downloaded earlier, to find what was changed since.
+    backtest : Result, optional
+        Of the strategy with these data, from `qlstm.backtest`: contest rules, trades and gains are those of all its
+        days. Without it they are those of the days looked at.
     progress : bool
         Show progress when it takes over two seconds.
 
@@ -114,7 +119,7 @@ def check(
         When the data are no cubes, or leave no day to look at.
     """
     chosen = _chosen(only)
-    subject = Subject(strategy, cube, start, end, thorough, earlier)
+    subject = Subject(strategy, cube, start, end, thorough, earlier, backtest)
     findings: list[Finding] = []
     seconds: dict[str, float] = {}
     with (

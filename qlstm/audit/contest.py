@@ -11,8 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from .. import engine, generators
-from ..contests import Contest
 from ..cube import Windows
+from ..dates import day
 from ..output import findings as rules
 from ..stats.rules import calc_non_liquid, find_missed_dates
 from ..strategy import Memory
@@ -34,14 +34,14 @@ def contest_rules(subject: Subject) -> list[Finding]:
     A rule that the raw weights break and cleaning mends is a warning, unless cleaning takes more than a tenth away; one
     that cleaned weights break too fails.
     """
-    contest = _from(subject)
-    raw = _raw(subject)
+    raw = normalize(subject.decided.raw)  # scaled to the capital, with a row only where predict gave one
+    contest = dataclasses.replace(subject.strategy.rules, start=day(raw["time"].values[0]))
     raw_findings = rules.check(raw, subject.traded, contest)
-    cleaned = {one.rule: one for one in rules.check(subject.book.weights, subject.traded, contest)}
-    taken = _taken(raw, subject.book.weights)
+    cleaned = {one.rule: one for one in rules.check(subject.decided.weights, subject.traded, contest)}
+    taken = _taken(raw, subject.decided.weights)
     found = []
     for one in raw_findings:
-        if one.ok is not False or one.rule in _NEVER_CHECKED or (one.rule == _SHARPE and len(subject.days) < _YEAR):
+        if one.ok is not False or one.rule in _NEVER_CHECKED or (one.rule == _SHARPE and raw.sizes["time"] < _YEAR):
             continue
         still = cleaned.get(one.rule)
         broken = one.rule == "positions" or (still is not None and still.ok is False)
@@ -50,16 +50,6 @@ def contest_rules(subject: Subject) -> list[Finding]:
             severity = "warning"
         found.append(_finding(one, severity, raw, subject, 0.0 if broken else taken))
     return found
-
-
-def _raw(subject: Subject) -> xr.DataArray:
-    """Return what was decided, scaled to the capital, with a row only where predict gave one."""
-    return normalize(subject.book.raw)
-
-
-def _from(subject: Subject) -> Contest:
-    """Return the contest's rules for the days that were looked at."""
-    return dataclasses.replace(subject.strategy.rules, start=str(subject.days[0].astype("datetime64[D]")))
 
 
 def _taken(raw: xr.DataArray, clean: xr.DataArray) -> float:

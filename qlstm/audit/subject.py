@@ -52,6 +52,8 @@ class Subject:
         Look at every day instead of a few.
     earlier : xr.DataArray, optional
         The traded cube as it was downloaded earlier.
+    backtest : Result, optional
+        A backtest of the strategy with these data, looked at in place of a book of the audited days.
 
     Attributes
     ----------
@@ -74,9 +76,10 @@ class Subject:
         end: Any = None,
         thorough: bool = False,
         earlier: xr.DataArray | None = None,
+        backtest: Result | None = None,
     ) -> None:
         strategy = as_strategy(strategy)
-        self.thorough = thorough
+        self.thorough, self._backtest = thorough, backtest
         whole = Windows(cube)
         self.data: Cubes = whole.data
         self.cube = whole.traded
@@ -124,7 +127,7 @@ class Subject:
         other = object.__new__(Subject)
         shared = ("thorough", "data", "cube", "earlier", "days", "_blob")
         other.__dict__ = {name: self.__dict__[name] for name in shared}
-        other.strategy = other.booked_as = strategy
+        other.strategy, other.booked_as, other._backtest = strategy, strategy, None
         return other
 
     @property
@@ -182,11 +185,16 @@ class Subject:
                 strategy = dataclasses.replace(strategy, predict_each_day=True)
             return walk(strategy, windows, self.days, collect_all_states=True, progress=False)
 
+    @property
+    def decided(self) -> Result:
+        """What was decided over all days that are known: the backtest that was handed over, or else the book."""
+        return self.book if self._backtest is None else self._backtest
+
     @cached_property
     def traded(self) -> xr.DataArray:
-        """The data of the audited days and of the two months before, which cleaning and booking look at."""
-        times = self.cube["time"].values
-        inside = (times >= self.days[0] - dates.WARM_UP) & (times <= self.days[-1])
+        """The data of the days decided and of the two months before, which cleaning and booking look at."""
+        times, days = self.cube["time"].values, self.decided.weights["time"].values
+        inside = (times >= days[0] - dates.WARM_UP) & (times <= days[-1])
         return self.cube.isel(time=inside).rename(self.strategy.rules.name)
 
 

@@ -80,7 +80,7 @@ def backtest(
     tried = _relevant(tried, result)
     audited = failure = None
     try:
-        audited = audit.check(loaded, cube, end=end) if check else None
+        audited = audit.check(loaded, cube, end=end, backtest=result) if check else None
     except QlstmError as error:  # the backtest is done: nothing of it is lost
         failure = error
     written = results.save(result, folder, cube, source, audit=audited, trials=tried)
