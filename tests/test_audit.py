@@ -56,6 +56,7 @@ PLANTED = {
     "filled_labels": ("labels", "fail", "labels", "2016-01-26"),
     "filled_warm_up": ("features", "fail", "features", "2015-01-01"),
     "first_scaler": ("call-order", "fail", "predict", "2016-01-28"),
+    "growing_by_quarters": ("state-growth", "fail", "state", "2016-04-01"),
     "growing_state": ("state-growth", "fail", "state", "2016-01-29"),
     "known_crisis": ("hindsight", "warning", "predict", "2016-03-01"),
     "known_assets": ("eval-assets", "fail", "train", "2016-01-28"),

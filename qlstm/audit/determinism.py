@@ -213,7 +213,12 @@ def _sizes(states: list[Any]) -> np.ndarray:
 
 def _slows_down(sizes: np.ndarray) -> bool:
     quarters = np.diff(sizes[np.linspace(0, len(sizes) - 1, _QUARTERS + 1).astype(int)])
-    return bool((quarters <= 0).any() or quarters[-1] < _STEADY * quarters[:-1].mean())
+    if (quarters < 0).any():
+        return True
+    if (quarters > 0).all():
+        return bool(quarters[-1] < _STEADY * quarters[:-1].mean())
+    grew = quarters > 0
+    return bool((grew[:-1] >= grew[1:]).all())  # at rest once, at rest for good: a row a quarter grows again
 
 
 def _later_states(subject: Subject) -> list[Any]:
