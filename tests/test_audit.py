@@ -66,6 +66,7 @@ PLANTED = {
     "mutated_models": ("call-order", "fail", "predict", "2016-07-08"),
     "mutated_state": ("call-order", "fail", "predict", "2016-07-08"),
     "near_equal": ("near-equal-weights", "warning", "weights", "2016-01-28"),
+    "on_fridays": ("future", "fail", "predict", "2016-07-08"),
     "one_bar": ("one-bar", "warning", "predict", "2016-01-28"),
     "other_scale": ("same-features", "warning", "features", "2016-01-28"),
     "random_training": ("repetition", "fail", "train", "2016-01-28"),
@@ -614,6 +615,21 @@ def test_a_label_scaled_over_a_window_is_not_called_early_however_few_rows_there
     found = differences.set_early(filled, label)
     assert found is not None
     assert found["time"] == label.time.values[-1]
+
+
+def test_replayed_days_are_of_all_weekdays_and_of_the_turns_of_months():
+    for seed in range(50):
+        random = np.random.default_rng(seed)
+        days = pd.bdate_range("2014-01-01", periods=120 + 40 * seed).values
+        days = days[np.sort(random.permutation(len(days))[: len(days) - len(days) // 25])]  # holidays
+        places = subject_module._spread(days)
+        chosen = pd.DatetimeIndex(days[places])
+        assert (np.diff(places) > 0).all()
+        assert (places[0], places[-1]) == (0, len(days) - 1)
+        assert set(chosen.day_of_week) == set(range(5))
+        months = pd.DatetimeIndex(days).month
+        assert any(months[row] != months[row - 1] for row in places[1:])
+        assert any(months[row] != months[row + 1] for row in places[:-1])
 
 
 def test_the_book_of_a_whole_backtest_is_looked_at_where_one_is_handed_over():
