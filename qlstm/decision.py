@@ -69,7 +69,6 @@ def decide(strategy: Strategy, windows: Windows, t: np.datetime64, memory: Memor
     rows = Rows(windows.traded.get_index("asset"), 1)
     rows.add(t, row)
     raw, notes = rows.weights(), rows.notes()
-    contest = strategy.rules.name
-    recent = windows.traded.sel(time=slice(t - dates.WARM_UP, t)).rename(contest)
-    weights = output.clean(raw, recent, contest, report=notes).rename(contest)
+    recent = windows.traded.sel(time=slice(t - dates.WARM_UP, t))
+    weights = output.clean(raw, recent, strategy.rules, report=notes).rename(strategy.rules.name)
     return Decision(t, raw, weights, memory, output.to_bytes(weights), tuple(notes))

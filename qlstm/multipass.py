@@ -230,18 +230,24 @@ def _book(
             "(lookback_period)"
         )
     since = windows.traded["time"].values >= raw["time"].values[0] - dates.WARM_UP
-    data = windows.traded.isel(time=slice(int(np.argmax(since)), None)).rename(strategy.rules.name)
-    weights = output.clean(raw, data, strategy.rules.name, report=notes).rename(strategy.rules.name)
-    table = stats.calc_stat(data, weights) if analyze else None
-    if table is not None:
-        notes += _booking_notes(data, weights, table)
+    rules = strategy.rules
+    data = windows.traded.isel(time=slice(int(np.argmax(since)), None)).rename(rules.name)
+    weights = output.clean(raw, data, rules, report=notes).rename(rules.name)
+    table = None
+    if analyze:
+        points = stats.calc_avg_points_per_year(data, rules)
+        table = stats.calc_stat(data, weights, rules.slippage, points_per_year=points)
+        notes += _booking_notes(data, weights, table, rules.slippage, points)
     return Result(weights, raw, memory, states, table, strategy, notes)
 
 
-def _booking_notes(data: xr.DataArray, weights: xr.DataArray, table: xr.DataArray) -> list[str]:
+def _booking_notes(
+    data: xr.DataArray, weights: xr.DataArray, table: xr.DataArray, slippage: float, points: float
+) -> list[str]:
     """Say so when keeping the value of assets that stopped trading would change the equity by over 1 %."""
     contest = float(table.sel(field="equity").values[-1])
-    hold = float((1 + stats.calc_relative_return(data, weights, locked="hold")).prod())
+    returns = stats.calc_relative_return(data, weights, slippage, points_per_year=points, locked="hold")
+    hold = float((1 + returns).prod())
     if np.isclose(hold, contest, rtol=_WORTH_A_NOTE):
         return []
     return [

@@ -9,6 +9,7 @@ import xarray as xr
 from .. import ledger
 from ..data import quality
 from ..dates import day
+from ..stats import calc_avg_points_per_year
 from .findings import Finding, change
 from .subject import Subject
 
@@ -96,7 +97,9 @@ def _faulty(one: quality.Suspect, trade: pd.Series, gains: float, severity: str)
 
 
 def _ledger(subject: Subject) -> ledger.Ledger:
-    return ledger.of_weights(subject.decided.weights, subject.traded)
+    rules, data = subject.strategy.rules, subject.traded
+    points = calc_avg_points_per_year(data, rules)
+    return ledger.of_weights(subject.decided.weights, data, rules.slippage, points_per_year=points)
 
 
 def concentration(subject: Subject) -> list[Finding]:

@@ -190,7 +190,7 @@ def _figures(strategy: Strategy, data: Any, setting: Setting) -> dict[str, float
     assert result.stats is not None
     last = result.stats.isel(time=-1)
     figures = {str(name): float(last.sel(field=name)) for name in last["field"].values if name not in _ROWS_ONLY}
-    figures["points_per_year"] = float(stats.calc_avg_points_per_year(result.weights))
+    figures["points_per_year"] = float(stats.calc_avg_points_per_year(result.weights, result.contest))
     returns = result.stats.sel(field="relative_return", time=slice(result.weights["time"].values[0], None))
     try:
         track = dataclasses.astuple(TrackRecord.of(returns.values))

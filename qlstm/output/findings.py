@@ -218,7 +218,7 @@ def calc_sharpe_ratio_for_check(data: xr.DataArray, output: Any, kind: str | Con
     book = align(output, times, start=max(pd.Timestamp(contest.start), times[0]))
     if not book.sizes["time"]:
         return float("nan")
-    points = calc_avg_points_per_year(data)
-    returns = calc_relative_return(data, book, points_per_year=points)
+    points = calc_avg_points_per_year(data, contest)
+    returns = calc_relative_return(data, book, contest.slippage, points_per_year=points)
     ratio = calc_sharpe_ratio_annualized(returns, points_per_year=points)
     return float(ratio.isel(time=-1))

@@ -69,9 +69,9 @@ class Market:
         first, last = result.raw["time"].values[0] - dates.WARM_UP, result.stats["time"].values[-1]
         self.contest = result.contest
         self.data = data.sel(time=slice(first, last)).rename(self.contest.name)
-        self.points = float(stats.calc_avg_points_per_year(self.data))
+        self.points = float(stats.calc_avg_points_per_year(self.data, self.contest))
         self.panel = Panel(self.data, present_only=True)
-        self._costs = slippages(self.data, self.panel, None, None, self.points)
+        self._costs = slippages(self.data, self.panel, self.contest.slippage, None, self.points)
         self._first = int(self.panel.times.searchsorted(result.weights["time"].values[0]))
         self._known = np.sort(data["asset"].values)
         self._check(result)

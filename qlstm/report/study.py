@@ -63,8 +63,8 @@ class Study:
         self.result, self.forecast, self.manifest = result, forecast, manifest
         self.returns = result.stats.sel(field="relative_return", drop=True).dropna("time")
         self.market = None if data is None else Market(result, data)
-        table = result.stats.rename(result.contest.name)
-        self.points = self.market.points if self.market else float(stats.calc_avg_points_per_year(table))
+        points = self.market.points if self.market else stats.calc_avg_points_per_year(result.stats, result.contest)
+        self.points = float(points)
 
     @property
     def days(self) -> pd.DatetimeIndex:
@@ -101,7 +101,8 @@ class Study:
         """The trades of the weights; None without data."""
         if self.market is None:
             return None
-        return ledger.of_weights(self.result.weights, self.market.data, points_per_year=self.year)
+        slippage = self.result.contest.slippage
+        return ledger.of_weights(self.result.weights, self.market.data, slippage, points_per_year=self.year)
 
     def measure(self, returns: xr.DataArray) -> Performance:
         """Return the figures of any returns on these days."""

@@ -64,24 +64,27 @@ def calc_points_per_day(points_per_year: float) -> int:
     return 1 if _positive(points_per_year) < _INTRADAY else 24
 
 
-def calc_avg_points_per_year(data: xr.DataArray) -> int:
+def calc_avg_points_per_year(data: xr.DataArray, kind: str | Contest | None = None) -> int:
     """Return how many rows a year has.
 
     Parameters
     ----------
     data : xr.DataArray
-        Anything with a time dim. With fewer than 251 rows and the name of a contest, the contest's figure is taken;
-        otherwise it is counted: 365.25 days over the mean distance of rows. It is one figure for all rows, so later
-        rows can move it, and with it every annualised statistic of earlier ones; pass ``points_per_year=`` to hold
-        them still.
+        Anything with a time dim. With fewer than 251 rows and a contest, the contest's figure is taken; otherwise it
+        is counted: 365.25 days over the mean distance of rows. It is one figure for all rows, so later rows can move
+        it, and with it every annualised statistic of earlier ones; pass ``points_per_year=`` to hold them still.
+    kind : str or Contest, optional
+        The contest; by default the one the data are named after, if any.
 
     Raises
     ------
+    ContestError
+        For an unknown contest.
     DataError
-        One row alone, or one time repeated, and no contest's name; or times that are not dates.
+        One row alone, or one time repeated, and no contest; or times that are not dates.
     """
     times = times_of(data, "data")
-    contest = _contest_of(data)
+    contest = _contest_of(data) if kind is None else contests.get(kind)
     if contest is not None and len(times) < _FEW_ROWS:
         return contest.points_per_year
     if len(times) < 2:
