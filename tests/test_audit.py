@@ -548,6 +548,23 @@ def test_declared_findings_do_not_fail_and_stale_ones_are_named(tmp_path):
     assert "as published" in str(report)
 
 
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ('["labels"]', r"KNOWN_FINDINGS must be a dict {check: why} of texts, got \['labels'\]"),
+        ('{"labels": None}', "KNOWN_FINDINGS must be a dict {check: why} of texts, got {'labels': None}"),
+        ('{"lables": "x"}', "KNOWN_FINDINGS: no check 'lables'; did you mean 'labels'"),
+    ],
+)
+def test_declarations_that_cannot_be_used_are_named_before_a_check_runs(tmp_path, monkeypatch, declared, message):
+    file = tmp_path / "declared.py"
+    text = "import qlstm\nstrategy = qlstm.Strategy(predict=lambda data: data, name='declared')\n"
+    file.write_text(f"{text}KNOWN_FINDINGS = {declared}\n")
+    monkeypatch.setitem(audit.CHECKS, "labels", audit.CHECKS["labels"]._replace(run=None))
+    with pytest.raises(qlstm.errors.StrategyError, match=message):
+        audit.check(qlstm.load_strategy(file), CUBE, ["labels"], progress=False)
+
+
 def test_a_report_is_text_json_and_escaped_html(tmp_path):
     report = audit.check(loaded("filled_labels"), CUBE, ["labels"], progress=False)
     content = json.loads(report.to_json())
@@ -567,6 +584,7 @@ def test_a_check_can_be_called_alone_and_an_unknown_one_is_named():
     assert training_data.labels(subject)[0].stage == "labels"
     with pytest.raises(qlstm.errors.StrategyError, match="no check 'lables'; did you mean 'labels'"):
         audit.check(loaded("filled_labels"), CUBE, ["lables"])
+    assert list(audit.check(loaded("filled_labels"), CUBE, "labels", progress=False).seconds) == ["labels"]
 
 
 def test_every_day_is_looked_at_when_thorough():
@@ -592,11 +610,12 @@ def test_the_command_exits_1_when_a_check_fails(name, only, status, prices, caps
     assert json.loads(capsys.readouterr().out)["ok"] is (status == 0)
 
 
-def test_the_command_exits_2_on_bad_input(capsys, prices):
+@pytest.mark.parametrize("only", ["lookahead", ""])
+def test_the_command_exits_2_on_bad_input(capsys, prices, only):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["check", str(FAULTS / "one_asset.py"), "--data", str(prices), "--only", "lookahead"])
+        cli.main(["check", str(FAULTS / "one_asset.py"), "--data", str(prices), "--only", only])
     assert stopped.value.code == 2
-    assert "no check 'lookahead'" in capsys.readouterr().err
+    assert f"no check {only!r}" in capsys.readouterr().err
 
 
 def test_labels_ranked_in_a_window_are_not_called_early_unless_two_change_places():

@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -71,7 +71,7 @@ CHECKS: dict[str, Check] = {
 def check(
     strategy: Strategy,
     cube: Cubes,
-    only: Sequence[str] | None = None,
+    only: str | Sequence[str] | None = None,
     *,
     start: Any = None,
     end: Any = None,
@@ -92,7 +92,7 @@ def check(
     cube : xr.DataArray or mapping of str to xr.DataArray
         Data, dims ``(field, time, asset)``; or several by name, of which the first is traded, for a strategy that
         takes them. Then the future of each is made another one in turn, and the finding names the cube.
-    only : sequence of str, optional
+    only : str or sequence of str, optional
         Families (``"look-ahead"``, ``"parity"``, ``"determinism"``, ``"contest"``, ``"data"``) or names of checks.
     start, end : date-like, optional
         Days to look at; the last 120 trading days unless given.
@@ -114,11 +114,12 @@ def check(
     Raises
     ------
     StrategyError
-        When a check or family is unknown, or the strategy fails on unaltered data.
+        When a check or family is unknown, ``KNOWN_FINDINGS`` is not of that form, or the strategy fails on unaltered
+        data.
     DataError
         When the data are no cubes, or leave no day to look at.
     """
-    chosen = _chosen(only)
+    chosen, known = _chosen(only), _declared(strategy)
     subject = Subject(strategy, cube, start, end, thorough, earlier, backtest)
     findings: list[Finding] = []
     seconds: dict[str, float] = {}
@@ -134,7 +135,6 @@ def check(
             findings += _run(name, subject, findings)
             seconds[name] = time.perf_counter() - started
             bar.advance()
-    known = dict(strategy.namespace.get(KNOWN_FINDINGS, {}))
     findings = acknowledged(findings, known) + _stale(known, findings, chosen)
     return Report(str(strategy.name), (day(subject.days[0]), day(subject.days[-1])), tuple(findings), seconds)
 
@@ -170,28 +170,33 @@ def _silence() -> Iterator[None]:
         logging.disable(before)
 
 
-def _chosen(only: Sequence[str] | None) -> list[str]:
+def _chosen(only: str | Sequence[str] | None) -> list[str]:
     if only is None:
         return list(CHECKS)
-    for name in only:
+    wanted = [only] if isinstance(only, str) else only
+    for name in wanted:
         if name not in FAMILIES and name not in CHECKS:
             raise StrategyError(f"no check {name!r}{near(name, [*FAMILIES, *CHECKS])}")
-    return [name for name, one in CHECKS.items() if name in only or one.family in only]
+    return [name for name, one in CHECKS.items() if name in wanted or one.family in wanted]
+
+
+def _declared(strategy: Strategy) -> dict[str, str]:
+    """Return the findings that a strategy's file declares, check -> why."""
+    known = strategy.namespace.get(KNOWN_FINDINGS, {})
+    if not (isinstance(known, Mapping) and all(isinstance(text, str) for pair in known.items() for text in pair)):
+        raise StrategyError(f"{strategy.where}: {KNOWN_FINDINGS} must be a dict {{check: why}} of texts, got {known!r}")
+    for name in known:
+        if name not in CHECKS:
+            raise StrategyError(f"{strategy.where}: {KNOWN_FINDINGS}: no check {name!r}{near(name, list(CHECKS))}")
+    return dict(known)
 
 
 def _stale(known: dict[str, str], findings: list[Finding], chosen: list[str]) -> list[Finding]:
-    """Say so where a declared finding was looked for and is not there, or no check has its name."""
+    """Say so where a declared finding was looked for and is not there."""
     found = {one.check for one in findings}
-    stale = [name for name in known if name not in CHECKS or (name in chosen and name not in found)]
-    fix = f"take it out of {KNOWN_FINDINGS}"
+    message, fix = "declared as known, but not found", f"take it out of {KNOWN_FINDINGS}"
     return [
-        Finding(
-            name,
-            CHECKS[name].family if name in CHECKS else FAMILIES[0],
-            "warning",
-            "weights",
-            "declared as known, but not found",
-            fix=fix,
-        )
-        for name in stale
+        Finding(name, CHECKS[name].family, "warning", "weights", message, fix=fix)
+        for name in known
+        if name in chosen and name not in found
     ]

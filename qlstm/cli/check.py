@@ -45,7 +45,7 @@ def check(
         report = audit.check(
             loaded,
             cube,
-            [name.strip() for name in only.split(",")] if only else None,
+            [name.strip() for name in only.split(",")] if only is not None else None,
             start=start,
             end=end,
             thorough=thorough,
