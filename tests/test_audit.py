@@ -9,13 +9,14 @@ import socket
 import sqlite3
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from conftest import ROOT
-from toys import FIELDS, market
+from toys import FIELDS, equal_weights, market
 
 import qlstm
 from qlstm import audit, cli, data
@@ -585,6 +586,15 @@ def test_a_check_can_be_called_alone_and_an_unknown_one_is_named():
     with pytest.raises(qlstm.errors.StrategyError, match="no check 'lables'; did you mean 'labels'"):
         audit.check(loaded("filled_labels"), CUBE, ["lables"])
     assert list(audit.check(loaded("filled_labels"), CUBE, "labels", progress=False).seconds) == ["labels"]
+
+
+def test_a_check_called_alone_does_not_warn_of_prices_that_are_not_there():
+    cube = CUBE.copy()
+    cube[:, :, 0], cube[:, :, 1] = np.nan, 0.0
+    subject = audit.Subject(qlstm.Strategy(predict=equal_weights, lookback_period=20), cube)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert audit.CHECKS["future"].run(subject) == []
 
 
 def test_every_day_is_looked_at_when_thorough():

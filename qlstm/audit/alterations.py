@@ -18,8 +18,9 @@ _FACTOR = 3.0  # more than any label's threshold or any rank's gap
 def _noise(values: np.ndarray, past: np.ndarray, rng: np.random.Generator, flags: np.ndarray) -> np.ndarray:
     """Shake every number by the size of its field's and asset's own changes; flags stay."""
     with np.errstate(all="ignore"):
-        steps = np.diff(np.log(np.where(past > 0, past, np.nan)), axis=1)
-        size = np.nan_to_num(np.sqrt(np.nanmean(np.square(steps), axis=1, keepdims=True))) + 1e-3
+        squares = np.square(np.diff(np.log(np.where(past > 0, past, np.nan)), axis=1))
+        known = np.maximum(1, (~np.isnan(squares)).sum(axis=1, keepdims=True))  # nanmean would warn where there is none
+        size = np.nan_to_num(np.sqrt(np.nansum(squares, axis=1, keepdims=True) / known)) + 1e-3
     factors = np.exp(size * rng.standard_normal(values.shape))
     return np.where(flags[:, np.newaxis, np.newaxis], values, values * factors)
 
