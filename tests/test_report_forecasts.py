@@ -39,6 +39,8 @@ def test_a_forecast_without_data_or_without_sense_is_named(result, data):
         report.render(result, forecast=result.weights)
     blank = result.weights * np.nan
     assert "cannot be scored" in report.render(result, data, forecast=blank)
+    zero = report.render(result, data, forecast=result.weights * 0)
+    assert "cannot be scored: no direction is called: every forecast is 0" in zero
 
 
 def test_a_forecast_is_drawn_as_it_is_scored_whatever_the_order_of_its_dims(result, data):

@@ -18,6 +18,8 @@ from .relative import relative_errors
 
 __all__ = ["classification", "cross_sectional", "directional", "rank_ic", "regression"]
 
+_NO_SIDE = "no direction is called: every forecast is 0", "nothing moved: every outcome is 0"
+
 
 def classification(probability: Any, actual: Any, known_after: int = 1, draws: int = 999, seed: int = 42) -> Scores:
     """Score the probability of a rise, or 0 and 1 for the class itself.
@@ -129,9 +131,12 @@ def directional(forecast: Any, actual: Any, known_after: int = 1, draws: int = 9
     Raises
     ------
     DataError
-        Infinite values, or fewer than 10 cells.
+        Infinite values, forecasts or outcomes that are all 0, or fewer than 10 cells.
     """
     signs = [np.sign(side) for side in aligned(forecast, actual)]
+    for side, fault in zip(signs, _NO_SIDE, strict=True):
+        if np.isfinite(side).any() and not np.nan_to_num(side).any():
+            raise DataError(fault)
     called, moved = (np.where(side == 0, np.nan, side) for side in signs)
     cells = cells_of(called, moved, known_after)
     said, happened, before = cells.flat()

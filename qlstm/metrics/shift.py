@@ -118,13 +118,13 @@ def shift_report(pred: Any, actual: Any, max_lag: int = 5) -> ShiftReport:
         Fewer than 30 rows with both, a level that never changes, or `max_lag` out of range.
     """
     forecast, level = aligned(pred, actual)
-    if not (isinstance(max_lag, (int, np.integer)) and 1 <= max_lag <= len(level) // 4):
-        raise DataError(f"max_lag must be a whole number from 1 to {len(level) // 4}, got {max_lag!r}")
     known = np.vstack([np.full((1, level.shape[1]), np.nan), level[:-1]])
     usable = np.isfinite(forecast) & np.isfinite(level) & np.isfinite(known)
     rows = usable.any(axis=1)
     if rows.sum() < _LEAST:
         raise DataError(f"{int(rows.sum())} rows have forecast, value and value before; it needs {_LEAST}")
+    if not (isinstance(max_lag, (int, np.integer)) and 1 <= max_lag <= len(level) // 4):
+        raise DataError(f"max_lag must be a whole number from 1 to {len(level) // 4}, got {max_lag!r}")
     errors = [np.where(usable, (side - level) ** 2, np.nan) for side in (forecast, known)]
     if not np.nansum(errors[1]) > 0:
         raise DataError("the actual levels never change; there is nothing to forecast")
