@@ -42,10 +42,14 @@ def test_the_cards_say_what_the_statistics_say(result, data, page):
         assert Page(page).rows("All statistics")[label] == [value]
 
 
-@pytest.mark.parametrize(("rows", "said"), [(0.4, "takes 1 year of"), (1.2, "takes 2 years of")])
-def test_the_years_that_a_ratio_takes_are_counted_up(result, monkeypatch, rows, said):
+@pytest.mark.parametrize(
+    ("years", "said"),
+    [(0.4, "luck; a ratio of this size takes 1 year of"), (1.2, "takes 2 years of"), (0.3, "luck."), (np.inf, "luck.")],
+)
+def test_the_years_that_a_ratio_takes_are_counted_up_and_left_out_where_it_has_them(result, monkeypatch, years, said):
     study = Study(result)
-    monkeypatch.setattr(significance, "minimum_track_record", lambda _: rows * study.points)
+    study.returns = study.returns[: int(0.35 * study.points)]
+    monkeypatch.setattr(significance, "minimum_track_record", lambda _: years * study.points)
     monkeypatch.setattr(headline, "interval", lambda *_: (significance.Interval(0.5, -1.0, 2.0, 0.95, 1.0), ""))
     assert said in headline.verdicts(study)[0]
 

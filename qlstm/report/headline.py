@@ -178,8 +178,9 @@ def _tried(study: Study, found: Interval) -> str:
 
 
 def _needed(study: Study) -> str:
+    """Say how long a record must be; nothing where none is long enough, or this one has that length already."""
     rows = significance.minimum_track_record(study.returns.values)
-    if not math.isfinite(rows):
+    if not len(study.days) < rows < math.inf:
         return ""
     years = math.ceil(rows / study.points)
     return f"; a ratio of this size takes {years} year{'s' * (years != 1)} of data to be 95 % sure of"
