@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import sys
@@ -541,6 +542,7 @@ def test_limits_grow_with_the_length_of_a_bar():
 
 def test_declared_findings_do_not_fail_and_stale_ones_are_named(tmp_path):
     text = (FAULTS / "filled_labels.py").read_text()
+    shutil.copy(FAULTS / "parts.py", tmp_path)
     file = tmp_path / "declared.py"
     file.write_text(text + '\nKNOWN_FINDINGS = {"labels": "as published", "one-bar": "not so"}\n')
     report = audit.check(qlstm.load_strategy(file), CUBE, ["labels", "one-bar"], progress=False)
