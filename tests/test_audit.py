@@ -343,12 +343,20 @@ def test_a_data_file_is_seen_wherever_it_lies_and_other_files_of_libraries_are_n
 
 
 PRICES = CUBE.sel(field="close").to_pandas().reset_index(names="date")
+WHOLE = PRICES.date.dt.strftime("%Y%m%d").astype(int)  # 20160104, as CRSP writes it
 TABLES = {
     "prices.csv.gz": lambda path: PRICES.to_csv(path, index=False),
     "prices.parquet": lambda path: PRICES.set_index("date").to_parquet(path),
     "long.csv": lambda path: PRICES.melt("date", var_name="asset")[["asset", "date", "value"]].to_csv(
         path, index=False
     ),
+    "whole.csv": lambda path: PRICES.assign(date=WHOLE).to_csv(path, index=False),
+    "gaps.csv": lambda path: PRICES.assign(date=WHOLE.where(PRICES.index % 9 != 0)).to_csv(path, index=False),
+    "tabbed.txt": lambda path: PRICES.to_csv(path, sep="\t", index=False),
+    "tabbed.tsv": lambda path: PRICES.to_csv(path, sep="\t", index=False),
+    "stamps.json": lambda path: PRICES.set_index("date").to_json(path, date_format="iso"),
+    "records.json": lambda path: PRICES.assign(date=WHOLE).to_json(path, orient="records"),
+    "packed.json.gz": lambda path: PRICES.set_index(WHOLE).drop(columns="date").to_json(path),
 }
 
 
@@ -360,8 +368,27 @@ def test_the_last_day_of_a_table_is_found_packed_or_not_and_wherever_its_dates_a
     TABLES[name](path)
     assert watching.last_row(path) == CUBE.time.values[-1]
     with watching.watching(seen.append), concurrent.futures.ThreadPoolExecutor(1) as pool:
-        pool.submit(pd.read_parquet if name.endswith("parquet") else pd.read_csv, path).result()
+        read = {".parquet": pd.read_parquet, ".json": pd.read_json}.get(watching._kind(path), pd.read_csv)
+        pool.submit(read, path).result()
     assert set(seen) == {path}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("note.txt", "bought in may\nand sold, on monday\n"),
+        ("empty.txt", ""),
+        ("names.txt", "AAPL\nMSFT\nMAY\n"),
+        ("settings.json", '{"lookback": 20, "networks": {"hidden": [8, 8]}}'),
+        ("broken.json", '{"date": [20201231'),
+        ("nested.json", '{"rows": [{"a": 1}, {"a": 2}], "n": [1, 2]}'),
+        ("volumes.csv", "asset,volume\nA,20990000\nB,20001399\nC,19990101\nD,2.0e7\n"),
+        ("binary.tsv", "\0\1\xff"),
+    ],
+)
+def test_what_holds_no_dates_or_cannot_be_read_has_no_last_day(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    assert watching.last_row(tmp_path / name) is None
 
 
 def test_hosts_folders_and_databases_are_seen_but_not_this_machine_or_what_python_imports_from(tmp_path, monkeypatch):

@@ -28,9 +28,15 @@ _TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".pq": pd.read_parquet,
     ".feather": pd.read_feather,
 }
+_AT_TIMES_TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".txt": lambda path: pd.read_csv(path, sep=None, engine="python"),
+    ".tsv": lambda path: pd.read_csv(path, sep="\t"),
+    ".json": pd.read_json,
+}
 _PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 _IN_C = ("read_parquet", "read_feather", "read_orc")  # functions of pandas that open files without a word to Python
 _DATED = 0.5  # of the rows of a column, for it to be the dates
+_WHOLE = (1900_01_01, 2100_12_31)  # dates as whole numbers
 _HERE = ("localhost", "127.0.0.1", "::1", "")
 
 
@@ -169,16 +175,23 @@ def _last_row(path: Path) -> np.datetime64 | None:
 
         with xr.open_dataset(path) as content:
             return np.datetime64(content["time"].values.max(), "ns") if "time" in content.coords else None
-    read = _TABLES.get(_kind(path))
+    read = (_TABLES | _AT_TIMES_TABLES).get(_kind(path))
     if read is None:
         return None
     table = read(path).reset_index()
     for name in table.columns:
-        if not pd.api.types.is_numeric_dtype(table[name]):
-            dates = pd.to_datetime(table[name], errors="coerce", utc=True).dt.tz_localize(None)
-            if dates.notna().mean() > _DATED:
-                return np.datetime64(dates.max(), "ns")
+        dates = _dates(table[name])
+        if dates.notna().mean() > _DATED:
+            return np.datetime64(dates.max(), "ns")
     return None
+
+
+def _dates(column: pd.Series) -> pd.Series:
+    """Return the dates of a column, NaT where it holds none; of numbers, 20201231 is one."""
+    if not pd.api.types.is_numeric_dtype(column):
+        return pd.to_datetime(column, errors="coerce", utc=True).dt.tz_localize(None)
+    whole = column[column.between(*_WHOLE) & (column % 1 == 0)].astype(np.int64)
+    return pd.to_datetime(whole, format="%Y%m%d", errors="coerce").reindex(column.index)
 
 
 def _kind(path: Path) -> str:
