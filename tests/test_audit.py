@@ -1,13 +1,18 @@
 """Planted faults are found, each by its check, at its stage and first day; clean strategies are let through."""
 
+import asyncio
 import concurrent.futures
+import contextlib
+import ctypes.util
 import dataclasses
 import importlib
 import json
 import os
+import platform
 import shutil
 import socket
 import sqlite3
+import subprocess
 import sys
 import threading
 import warnings
@@ -17,6 +22,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from conftest import ROOT
+from joblib.externals.loky.backend import context
 from toys import FIELDS, equal_weights, market
 
 import qlstm
@@ -78,6 +84,7 @@ PLANTED = {
     "scaled_features": ("features", "fail", "features", "2015-01-29"),
     "scaled_window": ("training-features", "warning", "features", "2015-10-07"),
     "short_selling": ("contest-rules", "fail", "weights", "2016-01-28"),
+    "starts_program": ("files", "warning", "predict", "2016-01-28"),
     "unseeded": ("repetition", "fail", "predict", "2016-01-28"),
     "wavelet": ("features", "fail", "features", "2015-01-08"),
     "whole_interval": ("future", "fail", "predict", "2016-03-01"),
@@ -414,6 +421,50 @@ def test_a_host_fails_and_a_folder_is_a_warning(what, severity):
     finding = look_ahead._of_file(replay.Opened("predict", CUBE.time.values[-1], what))
     assert (finding.severity, finding.value) == (severity, getattr(what, "name", what))
     assert finding.fix
+
+
+STARTS = {
+    "by subprocess": lambda: subprocess.check_output(["cat", os.devnull]),
+    "by the shell": lambda: os.system(f"cat {os.devnull}"),
+    "by posix_spawn": lambda: os.waitpid(os.posix_spawn("/bin/cat", ["cat", os.devnull], {}), 0),
+    "instead of Python": lambda: replaced_by("/nowhere/cat"),
+    "from another thread": lambda: concurrent.futures.ThreadPoolExecutor(1).submit(STARTS["by subprocess"]).result(),
+    "by asyncio": lambda: asyncio.run(started_by_asyncio()),
+}
+
+
+def replaced_by(path):
+    with contextlib.suppress(FileNotFoundError):
+        os.execv(path, ["cat"])
+
+
+async def started_by_asyncio():
+    await (await asyncio.create_subprocess_exec("cat", os.devnull)).wait()
+
+
+@pytest.mark.parametrize("how", STARTS)
+def test_programs_that_a_strategy_starts_are_named(how):
+    seen = []
+    with watching.watching(seen.append):
+        STARTS[how]()
+    assert watching.Program("cat") in seen
+
+
+@pytest.mark.parametrize(
+    "start",
+    [platform._Processor.from_subprocess, lambda: ctypes.util.find_library("nowhere"), context._count_physical_cores],
+)
+def test_programs_that_libraries_start_for_themselves_are_not_the_strategys(start, monkeypatch):
+    seen = []
+    monkeypatch.setattr(context, "physical_cores_cache", None)
+    with watching.watching(seen.append):
+        start()
+    assert not any(isinstance(one, watching.Program) for one in seen)
+    monkeypatch.setattr(watching, "_libraries", lambda: ())
+    monkeypatch.setattr(context, "physical_cores_cache", None)
+    with watching.watching(seen.append):
+        start()
+    assert any(isinstance(one, watching.Program) for one in seen)
 
 
 def test_what_is_written_is_not_read_and_what_others_do_meanwhile_is_not_the_strategys(tmp_path):

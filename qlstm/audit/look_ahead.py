@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -19,7 +18,7 @@ from . import alterations
 from .findings import Finding, change
 from .replay import Fit, Opened, Recorder, decide
 from .subject import Subject, is_plain, made
-from .watching import last_row, watching
+from .watching import Program, What, last_row, watching
 
 __all__ = ["features", "files", "first_difference", "future", "one_bar", "window_length"]
 
@@ -199,9 +198,9 @@ def _stage(plain: list[Fit], other: list[Fit], t: np.datetime64) -> str:
 
 
 def files(subject: Subject) -> list[Finding]:
-    """Name what the functions look at: a host, or a file with rows after the day, is the future; any other may be."""
+    """Name what the functions look at: a host, or a file with rows after the day, is the future; what else, may be."""
     found, known = [], set()
-    loaded: list[Path | str] = []
+    loaded: list[What] = []
     with watching(loaded.append):
         made(subject.recipe)
     at_import = [Opened("load", subject.days[0], what) for what in loaded]
@@ -225,6 +224,8 @@ def _judged(opened: Opened) -> tuple[str, str, str]:
         message = f"asks {opened.what} over the network, which answers with what it knows today"
         return "fail", message, "download the data beforehand, and hand them over as a cube: asof.align, asof.join"
     name = opened.what.name
+    if isinstance(opened.what, Program):
+        return "warning", f"starts {name}, and what that reads cannot be seen", "read it in Python, which is looked at"
     if opened.what.is_dir():
         message = f"lists the folder {name}, in an order that differs from machine to machine"
         return "warning", message, f"sort the names, and {same.format('folder')}"

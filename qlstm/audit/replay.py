@@ -7,7 +7,6 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ..cube import Cubes, Windows
 from ..nn import observers
 from ..strategy import Memory, Strategy
 from ..weights import Rows
-from .watching import watching
+from .watching import What, watching
 
 __all__ = ["Course", "Fit", "Opened", "Recorder", "Score", "decide", "fits_of", "forward", "traded", "turns"]
 
@@ -45,11 +44,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Opened:
-    """What one of the functions looked at on day t: the path of a file or folder, or the name of a host."""
+    """What one of the functions looked at, or started, on day t."""
 
     role: str
     t: np.datetime64
-    what: Path | str
+    what: What
 
 
 @dataclass
@@ -98,7 +97,7 @@ class Recorder:
             last = X.isel(time=-1).copy()  # not a view, which would keep the whole window
             self.scores.append(Score(self._role, self._t, X.sizes["time"], _remembers(arguments["models"]), last))
 
-    def _opened(self, what: Path | str) -> None:
+    def _opened(self, what: What) -> None:
         if self._role:
             self.files.append(Opened(self._role, self._t, what))
 

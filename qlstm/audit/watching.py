@@ -1,4 +1,4 @@
-"""Which files, folders and hosts a strategy looks at while it trains and predicts."""
+"""Which files, folders and hosts a strategy looks at while it trains and predicts, and which programs it starts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["last_row", "watching"]
+__all__ = ["Program", "Seen", "What", "last_row", "watching"]
 
-Seen = Callable[[Path | str], None]
-"""Called with the path of a file or folder, or with the name of a host."""
+
+@dataclass(frozen=True)
+class Program:
+    """Another program: what it reads is out of sight."""
+
+    name: str
+
+
+What = Path | str | Program
+"""The path of a file or folder, the name of a host, or a program."""
+Seen = Callable[[What], None]
 _watcher: Seen | None = None  # of the process, not of a thread: threads that a strategy starts are watched too
 _strangers: Set[int] = frozenset()
 _TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
@@ -76,6 +87,9 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "socket.getaddrinfo":
         if name not in _HERE:
             _watcher(name)
+    elif event in _STARTS:
+        if not _is_of_a_library(sys._getframe(1)):
+            _watcher(Program(Path(name.strip().partition(" ")[0] if event == "os.system" else name).name))
     elif event not in _LISTED or not any(one in caller for one in _IMPORTS):
         _tell(name, is_listed=event in _LISTED)
 
@@ -87,7 +101,16 @@ def _writes(mode: str | None, flags: int) -> bool:
 
 _LISTED = ("os.listdir", "os.scandir")
 _IMPORTS = ("importlib._bootstrap", "importlib/metadata", "importlib_metadata")  # they list the folders of packages
-_EVENTS = ("open", "sqlite3.connect", "socket.getaddrinfo", *_LISTED)
+_STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
+_PASS_ON = ("subprocess", "os", "asyncio", "threading", "concurrent")  # packages that start what they are told to
+_EVENTS = ("open", "sqlite3.connect", "socket.getaddrinfo", *_LISTED, *_STARTS)
+
+
+def _is_of_a_library(frame: FrameType | None) -> bool:
+    """Tell whether a package starts a program for itself, as `platform` asks uname and joblib counts processors."""
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _PASS_ON:
+        frame = frame.f_back
+    return frame is not None and any(folder in Path(frame.f_code.co_filename).parents for folder in _libraries())
 
 
 def _tell(name: str, is_listed: bool = False) -> None:
