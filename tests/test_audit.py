@@ -51,6 +51,7 @@ CUBES = {"stocks": CUBE, "macro": market(days=400, assets=2, seed=9).sel(field=[
 # file -> check, severity, stage, first day
 PLANTED = {
     "asset_order": ("asset-order", "fail", "predict", "2016-01-28"),
+    "asset_order_training": ("asset-order", "fail", "train", "2016-01-28"),
     "backfilled_macro": ("training-features", "fail", "features", "2016-01-22"),
     "backfilled": ("training-features", "fail", "features", "2015-09-30"),
     "busiest": ("training-features", "warning", "train", "2015-10-07"),

@@ -116,14 +116,22 @@ def asset_order(subject: Subject) -> list[Finding]:
     strategy = subject.fresh()
     turned = alterations.all_at_once(subject.data, lambda cube: cube.isel(asset=slice(None, None, -1)))
     with generators.kept():
-        other = forward(strategy, subject.windows(strategy, turned), subject.sampled)
-    one, two = xr.align(subject.course.weights, other.weights, join="outer", fill_value=0.0)
-    close = np.isclose(one.values, two.values, rtol=_ORDER_TOLERANCE, atol=_ORDER_TOLERANCE)
-    found = look_ahead.first_difference(one.where(~close, 0.0), two.where(~close, 0.0), one["time"].values[-1])
-    if found is None or _difference(subject.course, _again(subject)):
-        return []
+        windows = subject.windows(strategy, turned)
+        found = _beyond_rounding(subject.course, forward(strategy, windows, subject.sampled))
+        if found is None or _difference(subject.course, _again(subject)):
+            return []
+        stage = "predict"
+        if strategy.train is not None:
+            same = forward(subject.course.strategy, windows, subject.sampled, subject.models)
+            stage = "predict" if _beyond_rounding(subject.course, same) else "train"
     fix = "choose by label, break ties by name; numbers drawn by place go to another asset when one is added"
-    return _finding("asset-order", "predict", "weights change with the order of assets", found, fix)
+    return _finding("asset-order", stage, "weights change with the order of assets", found, fix)
+
+
+def _beyond_rounding(one: Course, other: Course) -> dict[str, object] | None:
+    a, b = xr.align(one.weights, other.weights, join="outer", fill_value=0.0)
+    close = np.isclose(a.values, b.values, rtol=_ORDER_TOLERANCE, atol=_ORDER_TOLERANCE)
+    return look_ahead.first_difference(a.where(~close, 0.0), b.where(~close, 0.0), a["time"].values[-1])
 
 
 def _again(subject: Subject) -> Course:
