@@ -1,6 +1,9 @@
 """Checks that start processes: parity of single pass and multi-pass, hash order, clocks."""
 
+import multiprocessing
+import os
 import pickle
+import sys
 import time
 
 import numpy as np
@@ -16,6 +19,7 @@ from qlstm.data import synthetic
 
 CUBE = market(days=300, assets=5, seed=3)
 FIRST = "2015-09-10"  # of the days looked at
+PROCESSORS = [name for name in ("cpu_count", "sched_getaffinity") if hasattr(os, name)]
 
 
 def loaded(name, folder="tests/faults"):
@@ -59,12 +63,15 @@ class Here:
         self, subject, folder, data, days, *, threads=1, models=b"", hash_seed=0, clock_days=0.0, time_zone="UTC"
     ):
         self.request = {"recipe": subject.recipe, "data": str(data), "days": days, "models": models}
-        self.threads, self.time_zone = str(threads), time_zone
+        self.threads, self.time_zone = threads, time_zone
 
     def answer(self):
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("OMP_NUM_THREADS", self.threads)
+                patch.setenv("OMP_NUM_THREADS", str(self.threads))
+                for name in PROCESSORS:  # put back by the patch
+                    patch.setattr(os, name, getattr(os, name))
+                worker._add_processors(self.threads - 1)
                 patch.setenv("TZ", self.time_zone)
                 time.tzset()
                 return worker._walk(self.request)
@@ -73,9 +80,14 @@ class Here:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("threads_training", [("fail", "train", FIRST)]), ("clean_threads", [])]
+    ("name", "expected"),
+    [
+        ("threads_training", [("fail", "train", FIRST)]),
+        ("processors", [("fail", "predict", FIRST)]),
+        ("clean_threads", []),
+    ],
 )
-def test_threads_in_a_training_are_told_from_threads_that_change_nothing(name, expected, monkeypatch):
+def test_threads_and_processors_are_told_from_threads_that_change_nothing(name, expected, monkeypatch):
     monkeypatch.setattr(determinism, "Process", Here)
     assert first(name, "processes") == expected
 
@@ -85,6 +97,32 @@ def test_the_time_zone_of_the_machine_is_told_apart(monkeypatch):
     (one,) = audit.check(loaded("time_zone"), CUBE, ["processes"], progress=False).findings
     assert (one.severity, one.stage) == ("fail", "predict")
     assert "time zone" in one.message
+
+
+def test_more_processors_are_told_by_all_who_tell_of_them(monkeypatch):
+    for name in PROCESSORS:  # put back by the patch
+        monkeypatch.setattr(os, name, getattr(os, name))
+
+    def told():
+        allowed = [len(os.sched_getaffinity(0))] if "sched_getaffinity" in PROCESSORS else []
+        return [os.cpu_count(), multiprocessing.cpu_count(), *allowed]
+
+    before = told()
+    worker._add_processors(2)
+    assert told() == [number + 2 for number in before]
+
+
+def test_a_process_is_told_of_more_processors_with_its_threads(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(worker, "_add_processors", told.append)
+    monkeypatch.setattr(worker, "_walk", lambda request: None)
+    monkeypatch.setattr(sys, "path", sys.path)
+    monkeypatch.setattr(processes.subprocess, "Popen", lambda *_, **__: None)
+    for threads in (1, 3):
+        folder = tmp_path / str(threads)
+        processes.Process(audit.Subject(loaded("processors"), CUBE), folder, tmp_path, [], threads=threads)
+        worker.main(folder)
+    assert told == [2]
 
 
 def test_a_process_has_the_threads_that_it_is_to_have_in_every_library(tmp_path, monkeypatch):
@@ -122,7 +160,17 @@ def test_the_clock_shows_between_processes(monkeypatch):
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    "name", ["hash_order", "wall_clock", "time_zone", "threads", "threads_training", "clean_threads", "clean_network"]
+    "name",
+    [
+        "hash_order",
+        "wall_clock",
+        "time_zone",
+        "threads",
+        "threads_training",
+        "processors",
+        "clean_threads",
+        "clean_network",
+    ],
 )
 def test_the_right_cause_is_named_among_all(name):
     findings = audit.check(loaded(name), CUBE, ["processes"], progress=False).findings
@@ -132,6 +180,7 @@ def test_the_right_cause_is_named_among_all(name):
         "time_zone": "time zone",
         "threads": "threads",
         "threads_training": "threads",
+        "processors": "threads",
     }
     assert [causes[name] in one.message for one in findings] == ([True] if name in causes else [])
 

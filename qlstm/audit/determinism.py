@@ -28,7 +28,11 @@ _FAMILY = "determinism"
 _CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
     "process": ({}, "from process to process", "seed every generator; the engine seeds random, numpy and torch only"),
     "hash order": ({"hash_seed": 1}, "with PYTHONHASHSEED", "sort sets before you go through them"),
-    "threads": ({"threads": 2}, "with the number of threads", "sum on one thread, or in an order of its own"),
+    "threads": (
+        {"threads": 2},
+        "with the number of threads or processors",
+        "sum on one thread, or in an order of its own; take no number from os.cpu_count",
+    ),
     "time zone": (
         {"time_zone": "WEST+10"},
         "with the time zone",

@@ -45,7 +45,8 @@ class Process:
     single_pass : bool
         One day by `qlstm.run` with a state folder beside `folder`, instead of all in a row.
     hash_seed, threads, clock_days
-        PYTHONHASHSEED, threads of torch, numpy and numba, and by how many days the clock is put forward.
+        PYTHONHASHSEED, threads of torch, numpy and numba (each beyond the first brings a processor that is not there),
+        and by how many days the clock is put forward.
     time_zone : str, optional
         Where the process thinks it is, as TZ takes it; the machine's own unless given.
     models : bytes
@@ -74,6 +75,7 @@ class Process:
             "days": days,
             "single_pass": single_pass,
             "clock_days": clock_days,
+            "more_processors": threads - 1,
             "models": models,
             "state_dir": str(folder.parent / "state"),
             "path": sys.path,

@@ -6,6 +6,7 @@ The files are written by `processes` of the same audit, in a temporary folder of
 from __future__ import annotations
 
 import datetime
+import os
 import pickle
 import sys
 import time
@@ -21,6 +22,8 @@ def main(folder: Path) -> None:
     sys.path[:] = request["path"]
     if request["clock_days"]:
         _shift_clock(request["clock_days"])
+    if request["more_processors"]:
+        _add_processors(request["more_processors"])
     answer = _run(request) if request["single_pass"] else _walk(request)
     (folder / "answer.pickle").write_bytes(pickle.dumps(answer))
 
@@ -60,6 +63,20 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
 
 def _data(request: dict[str, Any]) -> Any:
     return pickle.loads(Path(request["data"]).read_bytes())
+
+
+def _add_processors(number: int) -> None:
+    """Tell of more processors than there are; multiprocessing and joblib ask the same functions."""
+    count = os.cpu_count
+    os.cpu_count = lambda: (count() or 1) + number
+    if hasattr(os, "sched_getaffinity"):
+        allowed = os.sched_getaffinity
+        os.sched_getaffinity = lambda pid: _with_more(allowed(pid), number)
+
+
+def _with_more(processors: set[int], number: int) -> set[int]:
+    last = max(processors)
+    return processors | set(range(last + 1, last + 1 + number))
 
 
 def _shift_clock(days: float) -> None:
