@@ -131,6 +131,7 @@ def test_a_planted_fault_is_found_at_its_stage_and_first_day(name, prices):
 SHORTLY = {
     "clean_buffer": ["state-growth"],
     "clean_class": ["future", "call-order", "window-length", "draws"],
+    "clean_convolved": ["features"],
     "clean_held_out": ["training-features", "same-features"],
     "clean_noise": ["hindsight"],
     "clean_ranks": ["labels"],
@@ -332,6 +333,20 @@ def test_a_finding_names_the_cube_whose_future_was_seen():
     assert json.loads(audit.check(loaded("later_macro"), CUBES, ["future"]).to_json())["findings"][0]["cube"] == "macro"
     swapped = {"macro": CUBE, "stocks": CUBE}  # the traded cube comes first, whatever its name
     assert {one.cube for one in found("later_macro", "future", cube=swapped)} == {"macro"}
+
+
+def test_a_feature_that_differs_by_more_than_rounding_differs_whatever_its_values_are():
+    t = CUBE.time.values[-1]
+    plain = CUBE.isel(field=slice(4)).copy(data=np.random.default_rng(0).normal(size=(4, 400, 8)))
+    plain[1], plain[2, :, 0], plain[3] = 1.0, np.inf, np.nan
+    other = plain + 1e-14
+    assert look_ahead.first_difference(plain, look_ahead._but_for_rounding(plain, other, t), t)["field"] == "high"
+    for field, value in [(0, np.nan), (0, np.inf), (0, plain[0, 9, 1] + 1e-11), (2, plain[2, 9, 1] + 1e-14), (3, 0.0)]:
+        other = plain.copy()
+        other[field, 9, 1] = value
+        found = look_ahead.first_difference(plain, look_ahead._but_for_rounding(plain, other, t), t)
+        assert (found["field"], found["time"]) == (FIELDS[field], CUBE.time.values[9])
+        assert look_ahead._but_for_rounding(plain, other, CUBE.time.values[8])[:, :9].identical(plain[:, :9])
 
 
 def test_features_of_several_cubes_are_refused_with_the_way_round():
