@@ -16,7 +16,7 @@ from qlstm.errors import StrategyError
 from qlstm.nn import batches, fused_gpu
 from qlstm.nn.networks import pack, step_by_step, unpack
 from qlstm.nn.prototypes import outputs, twin
-from qlstm.nn.samples import Rows
+from qlstm.nn.samples import Rows, Samples
 
 MSE = torch.nn.functional.mse_loss
 LENGTHS = [[2], [2, 1, 2], [3]]  # of each model's sequences
@@ -117,10 +117,10 @@ def test_chunks_of_any_size_give_the_same_bits_and_a_failure_touches_no_other(mo
 
 @pytest.mark.parametrize(("hidden", "way"), [(2, ("fused", "cuda")), (1025, ("fused", "cpu"))])
 def test_auto_takes_the_gpu_for_what_its_kernels_can_hold(hidden, way):
-    mode, device = batches._way(nn.LSTM(1, hidden, 1), None, None, "auto", "auto")
+    mode, device = batches._way(nn.LSTM(1, hidden, 1), Samples(*sequences(), None, None), None, "auto", "auto")
     assert (mode, device.type) == way
 
 
 def test_the_fused_way_is_refused_where_the_kernels_cannot_hold_the_network():
     with pytest.raises(StrategyError, match="at most 1024 hidden units"):
-        batches._way(nn.LSTM(1, 1025, 1), None, None, "fused", "cuda")
+        batches._way(nn.LSTM(1, 1025, 1), Samples(*sequences(), None, None), None, "fused", "cuda")

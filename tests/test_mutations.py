@@ -282,7 +282,7 @@ RESULTS = {
         "audit/determinism.py",
         '"predict" if _disagree(first, same) else "train"',
         '"predict"',
-        "test_threads_in_a_training_are_told_from_threads_that_change_nothing",
+        "test_threads_and_processors_are_told_from_threads_that_change_nothing",
     ),
     "workers seed a torch that train imports": (
         "training.py",

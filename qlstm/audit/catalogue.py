@@ -18,7 +18,7 @@ from ..dates import day
 from ..errors import StrategyError, near
 from ..multipass import Result
 from ..progress import Progress
-from ..strategy import Strategy
+from ..strategy import Strategy, as_strategy
 from . import book, contest, determinism, invariance, look_ahead, parity, training_data
 from .findings import FAMILIES, Finding, Report, acknowledged
 from .subject import Subject, modules_kept
@@ -119,7 +119,7 @@ def check(
     DataError
         When the data are no cubes, or leave no day to look at.
     """
-    chosen, known = _chosen(only), _declared(strategy)
+    chosen, known = _chosen(only), _declared(as_strategy(strategy))
     subject = Subject(strategy, cube, start, end, thorough, earlier, backtest)
     findings: list[Finding] = []
     seconds: dict[str, float] = {}
