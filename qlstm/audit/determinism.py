@@ -53,9 +53,11 @@ def _difference(one: Course, other: Course) -> dict[str, object] | None:
     return look_ahead.first_difference(a, b, a["time"].values[-1])
 
 
-def _finding(check: str, stage: str, message: str, found: dict[str, object], fix: str) -> list[Finding]:
+def _finding(
+    check: str, stage: str, message: str, found: dict[str, object], fix: str, severity: str = "fail"
+) -> list[Finding]:
     where = {"date": found["time"], "asset": found["asset"], "value": found["value"]}
-    return [Finding.at(check, _FAMILY, "fail", stage, message, fix=fix, **where)]
+    return [Finding.at(check, _FAMILY, severity, stage, message, fix=fix, **where)]
 
 
 def repetition(subject: Subject) -> list[Finding]:
@@ -124,12 +126,15 @@ def asset_order(subject: Subject) -> list[Finding]:
         found = _beyond_rounding(subject.course, forward(strategy, windows, subject.sampled))
         if found is None or _difference(subject.course, _again(subject)):
             return []
-        stage = "predict"
-        if strategy.train is not None:
-            same = forward(subject.course.strategy, windows, subject.sampled, subject.models)
-            stage = "predict" if _beyond_rounding(subject.course, same) else "train"
-    fix = "choose by label, break ties by name; numbers drawn by place go to another asset when one is added"
-    return _finding("asset-order", stage, "weights change with the order of assets", found, fix)
+        in_train = strategy.train is not None and not _beyond_rounding(
+            subject.course, forward(subject.course.strategy, windows, subject.sampled, subject.models)
+        )
+    message, fix = "weights change with the order of assets", "choose by label, break ties by name"
+    if in_train:
+        fix += "; fine where it is noise, or a bootstrap, that train draws by place"
+        return _finding("asset-order", "train", message, found, fix, "warning")
+    fix += "; numbers drawn by place go to another asset when one is added"
+    return _finding("asset-order", "predict", message, found, fix)
 
 
 def _beyond_rounding(one: Course, other: Course) -> dict[str, object] | None:
