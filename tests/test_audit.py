@@ -1,29 +1,14 @@
 """Planted faults are found, each by its check, at its stage and first day; clean strategies are let through."""
 
-import asyncio
-import concurrent.futures
-import contextlib
-import ctypes.util
 import dataclasses
-import importlib
 import json
-import os
-import platform
-import shutil
-import socket
-import sqlite3
-import subprocess
 import sys
-import threading
-import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 from conftest import ROOT
-from joblib.externals.loky.backend import context
-from toys import FIELDS, equal_weights, market
+from toys import FIELDS, market
 
 import qlstm
 from qlstm import audit, cli, data
@@ -37,7 +22,6 @@ from qlstm.audit import (
     look_ahead,
     replay,
     training_data,
-    watching,
 )
 from qlstm.audit import subject as subject_module
 from qlstm.data import quality, synthetic
@@ -205,7 +189,6 @@ def test_a_blinded_check_lets_its_fixture_through(how, monkeypatch, prices):
 
 
 def test_one_bar_is_no_matter_for_networks_without_a_memory(monkeypatch):
-    from qlstm.audit import replay
 
     monkeypatch.setattr(replay, "_remembers", lambda models: False)
     assert found("one_bar", "one-bar") == ()
@@ -246,49 +229,6 @@ def hurried():
     rules = dataclasses.replace(strategy.rules, name="hurried", time_limit_s=0.0)
     strategy = dataclasses.replace(strategy, contest=qlstm.contests.register(rules))
     return audit.check(strategy, CUBE, ["time-budget"], progress=False).findings
-
-
-def test_restated_prices_are_named_and_unchanged_ones_are_not():
-    (one,), fault = restated()
-    assert (one.severity, one.stage, one.asset, one.date) == ("fail", "data", fault.asset, str(fault.start)[:10])
-    for earlier in (CUBE[:, :300], CUBE[:5, :300], None):
-        assert audit.check(loaded("one_asset"), CUBE, ["restated"], earlier=earlier, progress=False).findings == ()
-
-
-@pytest.mark.parametrize("gone", [{"time": [100]}, {"asset": [3]}])
-def test_days_and_assets_that_were_put_in_later_are_restated_too(gone):
-    earlier = CUBE[:, :300].drop_isel(gone)
-    (one,) = audit.check(loaded("one_asset"), CUBE, ["restated"], earlier=earlier, progress=False).findings
-    place = {"time": 0, "asset": 0} | {dim: rows[0] for dim, rows in gone.items()}
-    assert (one.date, one.asset) == (str(CUBE.time.values[place["time"]])[:10], CUBE.asset.values[place["asset"]])
-    assert one.value.startswith("nan -> ")
-
-
-def test_a_result_that_rests_on_one_wrong_price_fails():
-    report = audit.check(loaded("one_asset"), jumped(), ["data"], progress=False)
-    for check in ("prices", "profit-from-faults"):
-        (one,) = report.of(check)
-        assert (one.date, one.asset) == ("2016-05-02", "TOY:005")
-    assert not report.ok
-    assert audit.check(loaded("one_asset"), CUBE, ["data"], progress=False).ok
-
-
-def test_a_label_that_holds_most_of_the_variance_is_named():
-    (one,) = found("clean_network", "label-outliers", cube=misprinted())
-    assert (one.severity, one.stage, one.asset, one.date) == ("fail", "labels", "TOY:002", "2015-11-27")
-    assert found("clean_network", "label-outliers") == ()
-
-
-def test_the_best_asset_is_left_out():
-    findings = found("one_asset", "concentration", cube=one_sided())
-    assert {one.asset for one in findings} == {"TOY:004"}
-    assert "of all gains" in findings[0].message
-
-
-def test_a_run_that_takes_too_long_fails():
-    (one,) = hurried()
-    assert (one.check, one.severity, one.date) == ("time-budget", "fail", LAST)
-    assert found("one_asset", "time-budget") == ()
 
 
 # limit loosened or comparison broken -> the findings that are then gone
@@ -354,155 +294,6 @@ def test_features_of_several_cubes_are_refused_with_the_way_round():
         audit.check(loaded("clean_features"), CUBES, ["features"], progress=False)
 
 
-def test_a_data_file_is_seen_wherever_it_lies_and_other_files_of_libraries_are_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(watching, "_libraries", lambda: (tmp_path,))
-    for name in ("prices.csv", "settings.json"):
-        (tmp_path / name).write_text("date,close\n2016-01-04,1\n")
-    seen = []
-    with watching.watching(seen.append):
-        for name in ("prices.csv", "settings.json"):
-            (tmp_path / name).read_text()
-    assert seen == [tmp_path / "prices.csv"]
-
-
-PRICES = CUBE.sel(field="close").to_pandas().reset_index(names="date")
-WHOLE = PRICES.date.dt.strftime("%Y%m%d").astype(int)  # 20160104, as CRSP writes it
-TABLES = {
-    "prices.csv.gz": lambda path: PRICES.to_csv(path, index=False),
-    "prices.parquet": lambda path: PRICES.set_index("date").to_parquet(path),
-    "long.csv": lambda path: PRICES.melt("date", var_name="asset")[["asset", "date", "value"]].to_csv(
-        path, index=False
-    ),
-    "whole.csv": lambda path: PRICES.assign(date=WHOLE).to_csv(path, index=False),
-    "gaps.csv": lambda path: PRICES.assign(date=WHOLE.where(PRICES.index % 9 != 0)).to_csv(path, index=False),
-    "tabbed.txt": lambda path: PRICES.to_csv(path, sep="\t", index=False),
-    "tabbed.tsv": lambda path: PRICES.to_csv(path, sep="\t", index=False),
-    "stamps.json": lambda path: PRICES.set_index("date").to_json(path, date_format="iso"),
-    "records.json": lambda path: PRICES.assign(date=WHOLE).to_json(path, orient="records"),
-    "packed.json.gz": lambda path: PRICES.set_index(WHOLE).drop(columns="date").to_json(path),
-}
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_the_last_day_of_a_table_is_found_packed_or_not_and_wherever_its_dates_are(name, tmp_path):
-    if name.endswith("parquet"):
-        pytest.importorskip("pyarrow")
-    path, seen = tmp_path / name, []
-    TABLES[name](path)
-    assert watching.last_row(path) == CUBE.time.values[-1]
-    with watching.watching(seen.append), concurrent.futures.ThreadPoolExecutor(1) as pool:
-        read = {".parquet": pd.read_parquet, ".json": pd.read_json}.get(watching._kind(path), pd.read_csv)
-        pool.submit(read, path).result()
-    assert set(seen) == {path}
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("note.txt", "bought in may\nand sold, on monday\n"),
-        ("empty.txt", ""),
-        ("names.txt", "AAPL\nMSFT\nMAY\n"),
-        ("settings.json", '{"lookback": 20, "networks": {"hidden": [8, 8]}}'),
-        ("broken.json", '{"date": [20201231'),
-        ("nested.json", '{"rows": [{"a": 1}, {"a": 2}], "n": [1, 2]}'),
-        ("volumes.csv", "asset,volume\nA,20990000\nB,20001399\nC,19990101\nD,2.0e7\n"),
-        ("binary.tsv", "\0\1\xff"),
-    ],
-)
-def test_what_holds_no_dates_or_cannot_be_read_has_no_last_day(name, text, tmp_path):
-    (tmp_path / name).write_text(text)
-    assert watching.last_row(tmp_path / name) is None
-
-
-def test_hosts_folders_and_databases_are_seen_but_not_this_machine_or_what_python_imports_from(tmp_path, monkeypatch):
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: sys.audit("socket.getaddrinfo", host, port))
-    monkeypatch.syspath_prepend("")  # as in a notebook
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "companies").mkdir()
-    (tmp_path / "companies" / "lately.py").touch()
-    (tmp_path / "prices.db").touch()
-    seen = []
-    with watching.watching(seen.append):
-        for host in ("prices.example.com", "localhost"):
-            socket.getaddrinfo(host, 80)
-        importlib.import_module("companies.lately")
-        for folder in (tmp_path, tmp_path / "companies"):
-            os.listdir(folder)
-        sqlite3.connect(tmp_path / "prices.db").close()
-    assert seen == ["prices.example.com", tmp_path, tmp_path / "companies", tmp_path / "prices.db"]
-
-
-@pytest.mark.parametrize(("what", "severity"), [("prices.example.com", "fail"), (FAULTS, "warning")])
-def test_a_host_fails_and_a_folder_is_a_warning(what, severity):
-    finding = look_ahead._of_file(replay.Opened("predict", CUBE.time.values[-1], what))
-    assert (finding.severity, finding.value) == (severity, getattr(what, "name", what))
-    assert finding.fix
-
-
-STARTS = {
-    "by subprocess": lambda: subprocess.check_output(["cat", os.devnull]),
-    "by the shell": lambda: os.system(f"cat {os.devnull}"),
-    "by posix_spawn": lambda: os.waitpid(os.posix_spawn("/bin/cat", ["cat", os.devnull], {}), 0),
-    "instead of Python": lambda: replaced_by("/nowhere/cat"),
-    "from another thread": lambda: concurrent.futures.ThreadPoolExecutor(1).submit(STARTS["by subprocess"]).result(),
-    "by asyncio": lambda: asyncio.run(started_by_asyncio()),
-}
-
-
-def replaced_by(path):
-    with contextlib.suppress(FileNotFoundError):
-        os.execv(path, ["cat"])
-
-
-async def started_by_asyncio():
-    await (await asyncio.create_subprocess_exec("cat", os.devnull)).wait()
-
-
-@pytest.mark.parametrize("how", STARTS)
-def test_programs_that_a_strategy_starts_are_named(how):
-    seen = []
-    with watching.watching(seen.append):
-        STARTS[how]()
-    assert watching.Program("cat") in seen
-
-
-@pytest.mark.parametrize(
-    "start",
-    [platform._Processor.from_subprocess, lambda: ctypes.util.find_library("nowhere"), context._count_physical_cores],
-)
-def test_programs_that_libraries_start_for_themselves_are_not_the_strategys(start, monkeypatch):
-    seen = []
-    monkeypatch.setattr(context, "physical_cores_cache", None)
-    with watching.watching(seen.append):
-        start()
-    assert not any(isinstance(one, watching.Program) for one in seen)
-    monkeypatch.setattr(watching, "_libraries", lambda: ())
-    monkeypatch.setattr(context, "physical_cores_cache", None)
-    with watching.watching(seen.append):
-        start()
-    assert any(isinstance(one, watching.Program) for one in seen)
-
-
-def test_what_is_written_is_not_read_and_what_others_do_meanwhile_is_not_the_strategys(tmp_path):
-    path, seen, go = tmp_path / "log.csv", [], threading.Event()
-    path.touch()
-
-    def other():
-        go.wait()
-        path.read_text()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    with watching.watching(seen.append):
-        path.write_text("x")
-        os.close(os.open(path, os.O_WRONLY))
-        go.set()
-        thread.join()
-        assert seen == []
-        path.open("r+").close()
-    assert seen == [path]
-
-
 def test_an_undone_adjustment_and_prices_of_other_cubes_are_no_level_of_prices(tmp_path):
     text = """
 import qlstm
@@ -565,149 +356,6 @@ def test_a_strategy_that_fails_on_some_days_is_told_once_and_on_the_day(tmp_path
     assert [(one.severity, one.date) for one in report.findings] == [("fail", LAST), ("note", LAST)]
 
 
-def grown(jump, growth):
-    """Return the cube with one asset's prices multiplied once, in May 2016, and growing by a rate on all days."""
-    cube = CUBE.copy(deep=True)
-    cube.values[:4, -120:, 5] *= np.exp(growth * np.arange(120))[np.newaxis]
-    cube.loc[{"field": FIELDS[:4], "time": slice("2016-05-02", None), "asset": "TOY:005"}] *= jump
-    return cube
-
-
-# The last two brought nothing, or little of the gain of the trade that holds them.
-@pytest.mark.parametrize(
-    ("jump", "growth", "severity"), [(17, 0.0, "fail"), (1.5, 0.0, "warning"), (0.5, 0.05, None), (1.5, 0.05, None)]
-)
-def test_only_a_jump_that_brought_the_gain_is_held_against_it(jump, growth, severity):
-    findings = found("one_asset", "profit-from-faults", cube=grown(jump, growth))
-    assert {one.severity for one in findings} == ({severity} if severity else set())
-    assert found("one_asset", "prices", cube=grown(jump, growth))
-
-
-def test_the_example_of_the_contest_is_diagnosed_out_loud():
-    cube, _ = synthetic.market("N0", seed=1, n_assets=24, n_days=420)
-    report = audit.check(qlstm.load_strategy(ROOT / "strategies" / "lstm_state.py"), cube, IN_PROCESS, progress=False)
-    assert {(one.check, one.stage) for one in report.findings if one.severity == "known"} == {
-        ("training-features", "features"),  # its back-fill
-        ("labels", "labels"),  # 0 where the next open is not known
-        ("label-timing", "labels"),  # over before it can be traded
-        ("one-bar", "predict"),
-        ("near-equal-weights", "weights"),
-    }
-    assert report.ok  # the file says so itself: what is declared is told, and does not fail
-
-
-CLEAN = ("trend", "buy_and_hold")
-MARKETS = ("N0", "N1", "P1", "P2", "P4", "P5", "P6", "P9", "P10", "P15")
-CASES = [
-    pytest.param(name, seed, marks=() if name in ("N0", "P6") and seed < 2 else pytest.mark.soak)
-    for name in MARKETS
-    for seed in range(5)
-]
-
-
-@pytest.mark.parametrize(("name", "seed"), CASES)
-def test_the_projects_clean_strategies_raise_no_alarm(name, seed):
-    cube, _ = synthetic.market(name, seed=seed, n_assets=24, n_days=420)
-    for file in CLEAN:
-        report = audit.check(qlstm.load_strategy(ROOT / "strategies" / f"{file}.py"), cube, IN_PROCESS, progress=False)
-        assert report.ok, str(report)
-
-
-def test_every_fault_of_the_dirty_market_is_flagged_and_shocks_are_not():
-    cube, truth = synthetic.market("P8", seed=0, n_assets=12, n_days=800)
-    examined = data.quality.examine(cube)
-    flagged = {(one.kind, one.asset, one.start) for one in examined.suspects}
-    first = cube.asset.values[0]
-    for fault in truth.facts["faults"]:  # from 2.95 to 146.76 is near 1:50, so it may be called either
-        kinds = ("jump", "split") if fault.asset == first and fault.kind == "split" else (fault.kind,)
-        assert any((kind, fault.asset, fault.start) in flagged for kind in kinds)
-    assert bool(examined.mask.sel(asset=first).any())
-    shocks, _ = synthetic.market("N1", seed=0, n_assets=50, n_days=1500)
-    assert float(data.quality.examine(shocks).mask.mean()) < 0.005
-    assert not data.quality.examine(CUBE).suspects
-
-
-def test_limits_grow_with_the_length_of_a_bar():
-    hourly, _ = synthetic.market("P16-N0", seed=0, n_assets=3, n_days=60)
-    assert not data.quality.examine(hourly).of("split", "frozen")
-    quarterly, _ = synthetic.market("P7", seed=0, n_assets=10, n_days=40)
-    assert float(data.quality.examine(quarterly).mask.mean()) < 0.005
-
-
-def test_declared_findings_do_not_fail_and_stale_ones_are_named(tmp_path):
-    text = (FAULTS / "filled_labels.py").read_text()
-    shutil.copy(FAULTS / "parts.py", tmp_path)
-    file = tmp_path / "declared.py"
-    file.write_text(text + '\nKNOWN_FINDINGS = {"labels": "as published", "one-bar": "not so"}\n')
-    report = audit.check(qlstm.load_strategy(file), CUBE, ["labels", "one-bar"], progress=False)
-    assert report.ok
-    assert [(one.check, one.severity) for one in report.findings] == [("one-bar", "warning"), ("labels", "known")]
-    assert "as published" in str(report)
-
-
-@pytest.mark.parametrize(
-    ("declared", "message"),
-    [
-        ('["labels"]', r"KNOWN_FINDINGS must be a dict {check: why} of texts, got \['labels'\]"),
-        ('{"labels": None}', "KNOWN_FINDINGS must be a dict {check: why} of texts, got {'labels': None}"),
-        ('{"lables": "x"}', "KNOWN_FINDINGS: no check 'lables'; did you mean 'labels'"),
-    ],
-)
-def test_declarations_that_cannot_be_used_are_named_before_a_check_runs(tmp_path, monkeypatch, declared, message):
-    file = tmp_path / "declared.py"
-    text = "import qlstm\nstrategy = qlstm.Strategy(predict=lambda data: data, name='declared')\n"
-    file.write_text(f"{text}KNOWN_FINDINGS = {declared}\n")
-    monkeypatch.setitem(audit.CHECKS, "labels", audit.CHECKS["labels"]._replace(run=None))
-    with pytest.raises(qlstm.errors.StrategyError, match=message):
-        audit.check(qlstm.load_strategy(file), CUBE, ["labels"], progress=False)
-
-
-def test_a_report_is_text_json_and_escaped_html(tmp_path):
-    report = audit.check(loaded("filled_labels"), CUBE, ["labels"], progress=False)
-    content = json.loads(report.to_json())
-    assert content["ok"] is False
-    assert content["findings"][0]["date"] == "2016-01-26"
-    assert "1 failure" in str(report)
-    one = audit.Finding("x", "data", "fail", "data", "<b>", asset="A&B")
-    page = audit.Report("s", ("a", "b"), (one,), {"parity": 1.0}).to_html()
-    assert "s, a to b: 1 check, 1 failure" in page
-    assert "&lt;b&gt;" in page
-    assert "A&amp;B" in page
-    assert "<b>" not in page
-
-
-def test_a_check_can_be_called_alone_and_an_unknown_one_is_named():
-    subject = audit.Subject(loaded("filled_labels"), CUBE)
-    assert training_data.labels(subject)[0].stage == "labels"
-    with pytest.raises(qlstm.errors.StrategyError, match="no check 'lables'; did you mean 'labels'"):
-        audit.check(loaded("filled_labels"), CUBE, ["lables"])
-    assert list(audit.check(loaded("filled_labels"), CUBE, "labels", progress=False).seconds) == ["labels"]
-
-
-def test_a_check_called_alone_does_not_warn_of_prices_that_are_not_there():
-    cube = CUBE.copy()
-    cube[:, :, 0], cube[:, :, 1] = np.nan, 0.0
-    subject = audit.Subject(qlstm.Strategy(predict=equal_weights, lookback_period=20), cube)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert audit.CHECKS["future"].run(subject) == []
-
-
-def test_every_day_is_looked_at_when_thorough():
-    subject = audit.Subject(loaded("one_asset"), CUBE, start="2016-06-01", thorough=True)
-    assert len(subject.sampled) == len(subject.days) - 3
-    assert len(subject.cuts) == len(subject.sampled)
-    assert look_ahead.future(subject) == []
-
-
-def test_a_strategy_that_fails_on_its_own_data_is_an_error():
-    def broken(data):
-        raise ValueError("no")
-
-    with pytest.raises(qlstm.errors.StrategyError, match="no"):
-        audit.check(qlstm.Strategy(predict=broken), CUBE, ["future"], progress=False)
-
-
 @pytest.mark.parametrize(("name", "only", "status"), [("filled_labels", "labels", 1), ("one_asset", "look-ahead", 0)])
 def test_the_command_exits_1_when_a_check_fails(name, only, status, prices, capsys):
     with pytest.raises(SystemExit) as stopped:
@@ -740,38 +388,3 @@ def test_a_label_scaled_over_a_window_is_not_called_early_however_few_rows_there
     found = differences.set_early(filled, label)
     assert found is not None
     assert found["time"] == label.time.values[-1]
-
-
-def test_replayed_days_are_of_all_weekdays_and_of_the_turns_of_months():
-    for seed in range(50):
-        random = np.random.default_rng(seed)
-        days = pd.bdate_range("2014-01-01", periods=120 + 40 * seed).values
-        days = days[np.sort(random.permutation(len(days))[: len(days) - len(days) // 25])]  # holidays
-        places = subject_module._spread(days)
-        chosen = pd.DatetimeIndex(days[places])
-        assert (np.diff(places) > 0).all()
-        assert (places[0], places[-1]) == (0, len(days) - 1)
-        assert set(chosen.day_of_week) == set(range(5))
-        months = pd.DatetimeIndex(days).month
-        assert any(months[row] != months[row - 1] for row in places[1:])
-        assert any(months[row] != months[row + 1] for row in places[:-1])
-
-
-def test_the_book_of_a_whole_backtest_is_looked_at_where_one_is_handed_over():
-    def predict(data):
-        liquid = data.sel(field="is_liquid", drop=True).isel(time=-1, drop=True)
-        return liquid / 40.0
-
-    strategy = qlstm.Strategy(predict=predict, contest="stocks_nasdaq100", lookback_period=20, name="all")
-    cube = market(days=700, assets=8, seed=4)
-    cube.loc[{"asset": cube.asset[2], "time": cube.time[150:], "field": list(FIELDS)[:4]}] *= (
-        45.0  # a wrong price, early
-    )
-    backtest = qlstm.backtest(strategy=strategy, data=cube, build_plots=False, progress=False)
-    only = ["contest-rules", "profit-from-faults"]
-    late = audit.check(strategy, cube, only, progress=False)
-    whole = audit.check(strategy, cube, only, backtest=backtest, progress=False)
-    assert not late.of("profit-from-faults")
-    (fault,) = whole.of("profit-from-faults")
-    assert (fault.asset, fault.date) == (str(cube.asset.values[2]), str(cube.time.values[150])[:10])
-    assert [one.message.split(":")[0] for one in whole.of("contest-rules")] == ["Sharpe ratio"]  # of two years now

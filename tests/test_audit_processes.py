@@ -9,7 +9,8 @@ import time
 import numpy as np
 import pytest
 from conftest import ROOT
-from test_audit import CLEAN, CUBES, MARKETS
+from test_audit import CUBES
+from test_audit_strategies import CLEAN, MARKETS
 from toys import market
 
 import qlstm

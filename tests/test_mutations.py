@@ -23,7 +23,12 @@ MUTATIONS = {
         'slice(first, int(times.searchsorted(t, "right")) + 1)',
         "test_cube.py test_engine.py",
     ),
-    "windows are read-only": ("cube.py", "values.flags.writeable = False", "pass", "test_cube.py test_engine.py"),
+    "windows are read-only": (
+        "cube.py",
+        "values.flags.writeable = False",
+        "pass",
+        "test_cube.py test_engine.py test_calls.py",
+    ),
     "the state is a copy": ("engine.py", "_copied(memory.state)", "memory.state", "test_engine.py"),
     "models are due on the day": (
         "schedule.py",
@@ -37,7 +42,7 @@ MUTATIONS = {
         "np.arange(len(labels))",
         "test_weights.py",
     ),
-    "calls are seeded": ("calls.py", "    generators.seed(strategy.seed, t)\n", "", "test_engine.py"),
+    "calls are seeded": ("calls.py", "    generators.seed(strategy.seed, t)\n", "", "test_calls.py"),
     "infinite weights are refused": ("engine.py", "infinite.any()", "False", "test_engine.py"),
     "every asset starts from the seed": (
         "nn/prototypes.py",
@@ -355,5 +360,7 @@ def test_breaking_results_all_at_once_makes_the_test_of_each_fail(tmp_path, monk
 
 def test_the_same_tests_pass_on_an_unbroken_copy(tmp_path):
     copied(tmp_path)
-    done = run_tests(tmp_path, "test_cube.py test_schedule.py test_weights.py test_engine.py test_files.py")
+    done = run_tests(
+        tmp_path, "test_cube.py test_schedule.py test_weights.py test_engine.py test_calls.py test_files.py"
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -1,15 +1,46 @@
-"""V24, the parts of it that test_systems.py does not hold: regression beside ARMA-GARCH, and selling short."""
+"""V24, index_direction: what takes a memory is found, drift is not; regression beside ARMA-GARCH, and selling short."""
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from systems import assets_of, functions, renamed, seeds
+from systems import assets_of, finds, functions, hits, out_of_sample, renamed, seeds
 from test_garch import TRUE, simulated
 from toys import market
 
-from qlstm import garch, nn, scaling
+from qlstm import garch, nn, scaling, significance
 
 SERIES, TRAIN, TEST = 12, 1200, 500
+
+
+def garch_forecasts(cube, train=1000):
+    """Return what an ARMA-GJR-GARCH model of each asset expects, (time, asset), after one fit."""
+    log = np.log(cube.sel(field="close").values)
+    columns = []
+    for returns in np.diff(log, axis=0).T:
+        model = garch.fit(returns[: train - 1])
+        errors, _ = garch.residuals(returns, model)
+        columns.append(model.mu + model.phi * returns[train - 1 :] + model.theta * errors[train - 2 :])
+    coords = {"time": cube.time.values[train:], "asset": cube.asset.values}
+    return xr.DataArray(np.array(columns).T, dims=("time", "asset"), coords=coords)
+
+
+@seeds(1, 4)
+def test_index_direction_finds_what_takes_a_memory_and_beats_arma_garch(seed):
+    forecast, earned, truth, cube = out_of_sample("index_direction", "P3", seed)
+    share, n, _ = hits(forecast, earned)
+    rival, _, _ = hits(garch_forecasts(cube), earned)
+    assert finds(share, n, truth), share
+    assert share - rival > 3.0 / np.sqrt(n)
+
+
+@seeds(1, 4)
+def test_index_direction_claims_no_skill_on_a_market_that_only_drifts(seed):
+    forecast, earned, _, _ = out_of_sample("index_direction", "N1", seed)
+    verdicts = {
+        str(asset): significance.pesaran_timmermann(*xr.align(forecast.sel(asset=asset)[:-2], earned.sel(asset=asset)))
+        for asset in forecast.asset.values
+    }
+    assert float(significance.holm({asset: verdict.p_value for asset, verdict in verdicts.items()}).min()) > 0.05
 
 
 def squared_errors(seed):

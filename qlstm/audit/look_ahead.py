@@ -93,14 +93,13 @@ def first_difference(one: xr.DataArray, other: xr.DataArray, t: np.datetime64) -
 
 def future(subject: Subject) -> list[Finding]:
     """Decide day t after the future was made another one, and after the strategy trained and predicted there."""
-    others = [t for t in subject.sampled if t not in subject.cuts]
-    for t in (*subject.cuts, *others):
-        variants = ["noise"] if t in others else list(alterations.VARIANTS)
+    cuts = subject.cuts
+    for t in (*cuts, *(t for t in subject.sampled if t not in cuts)):
         days, memory = subject.course.memory_of(t)
-        plain, *again = (_decided(subject, subject.data, memory, days, t) for _ in variants[:2])
-        if any(first_difference(plain[0], one[0], t) for one in again):
+        plain = _decided(subject, subject.data, memory, days, t)
+        if t in cuts and first_difference(plain[0], _decided(subject, subject.data, memory, days, t)[0], t):
             return [_unrepeatable(t)]
-        for variant, cube, data in _futures(subject.data, t, variants):
+        for variant, cube, data in _futures(subject.data, t, alterations.VARIANTS if t in cuts else ("noise",)):
             try:
                 other = _decided(subject, data, memory, days, t)
             except QlstmError:  # this future breaks the function; the others tell

@@ -93,10 +93,10 @@ def _moved(strategy: Strategy, window: Cubes, fits: list[Fit], cut: np.datetime6
     for variant in ("noise", "scaled", "permuted"):  # the last changes who is liquid
         alter = functools.partial(alterations.after, t=cut, variant=variant)
         calm = functools.partial(_but_the_last, alter=alter)
-        both = zip(alterations.one_by_one(window, alter), alterations.one_by_one(window, calm), strict=True)
-        for (cube, other), (_, calmer) in both:
+        for cube, other in alterations.one_by_one(window, alter):
             found = first_moved([f.X for f in fits], [f.X for f in _fits(strategy, other)], cut)
             if found is not None and found["is_compared"]:  # by assets chosen on the last day; was that all?
+                calmer = dict(alterations.one_by_one(window, calm))[cube]
                 again = first_moved([f.X for f in fits], [f.X for f in _fits(strategy, calmer)], cut)
                 found = again if again is not None and not again["is_compared"] else found
             if found is not None:

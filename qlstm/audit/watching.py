@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["Program", "Seen", "What", "last_row", "watching"]
+__all__ = ["Program", "What", "last_row", "watching"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ _TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".pq": pd.read_parquet,
     ".feather": pd.read_feather,
 }
-_AT_TIMES_TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
+_MAYBE_TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {  # those of installed packages are settings and texts
     ".txt": lambda path: pd.read_csv(path, sep=None, engine="python"),
     ".tsv": lambda path: pd.read_csv(path, sep="\t"),
     ".json": pd.read_json,
@@ -198,7 +198,7 @@ def _last_row(path: Path) -> np.datetime64 | None:
 
         with xr.open_dataset(path) as content:
             return np.datetime64(content["time"].values.max(), "ns") if "time" in content.coords else None
-    read = (_TABLES | _AT_TIMES_TABLES).get(_kind(path))
+    read = (_TABLES | _MAYBE_TABLES).get(_kind(path))
     if read is None:
         return None
     table = read(path).reset_index()
