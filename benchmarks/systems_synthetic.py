@@ -73,10 +73,14 @@ def quarterly(name: str, shuffled: bool, seed: int) -> Figures:
 
 
 def ten_and_ten(market: str, seed: int) -> Figures:
-    """Return fischer_krauss's share of right calls at both ends, and its long and short in standard errors."""
-    forecasts, earned, _ = fischer.studied(market, seed, fischer.LONG)
+    """Return fischer_krauss's share of right calls at both ends, what it earns and what the rule of five days does, in
+    standard errors, and the share of its variance that is the rule's, in percent.
+    """
+    forecasts, earned, cube = fischer.studied(market, seed, fischer.LONG)
     share, _ = fischer.tail_accuracy(forecasts, earned)
-    return 100 * share, fischer.standard_errors(fischer.long_short(forecasts, earned))
+    mine, rule = (fischer.long_short(one, earned) for one in (forecasts, fischer.fall(cube, forecasts.time)))
+    errors = fischer.standard_errors(mine), fischer.standard_errors(rule)
+    return 100 * share, *errors, 100 * fischer.explained(mine, rule)
 
 
 def ladder(shuffled: bool, seed: int) -> Figures:
@@ -106,7 +110,8 @@ def rows() -> dict[str, Callable[[int], Figures]]:
             f"{name}, P7 shuffled": partial(quarterly, name, True),
         }
     found |= {f"fx_g10, {market}": partial(currency, market) for market in ("P1-FX", "N0-FX")}
-    found |= {f"fischer_krauss, {market} (t)": partial(ten_and_ten, market) for market in ("P2", "N0")}
+    for market in ("P2", "N0"):
+        found[f"fischer_krauss, {market} (t, that of the rule, explained)"] = partial(ten_and_ten, market)
     found["smallcap_lstm (Sharpe), P5-P1"] = partial(ladder, False)
     found["smallcap_lstm (Sharpe), P5-P1 shuffled"] = partial(ladder, True)
     found["spy_rotation (Sharpe), P4; filter; always up"] = regimes
